@@ -1,0 +1,64 @@
+"""What an annotator is, and the loop that turns its answers into a label file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from motif.pairs_dataset import PairsDataset
+from motif.preference import Preference, PreferenceChunk, count_labels
+from motif.types import AnyArray, IndexArray, LabelArray
+
+
+class Answers(NamedTuple):
+    """Labels of some pairs, in any order."""
+
+    indices: IndexArray  # (B,) pairs of the dataset
+    labels: LabelArray  # (B,) values of Preference
+    probabilities: AnyArray | None = None  # (B, 3) float32: first, second, tie
+
+
+class Annotator(Protocol):
+    """Prefers one side of a pair. The extension point for a new judge."""
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """All that the labels depend on beside the dataset, as JSON; kept as provenance."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The dataset's arrays that it reads."""
+
+    def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
+        """Label the pairs ``indices``; each exactly once, in blocks of any size and order."""
+
+
+def annotate_chunk(
+    pairs: PairsDataset, annotator: Annotator, chunk: PreferenceChunk, *, flushing_freq: int
+) -> list[int]:
+    """Label what is still unknown in ``chunk``, flushing every ``flushing_freq`` pairs.
+
+    Returns:
+        The chunks of the set that are not complete yet (none: the set has been merged).
+    """
+    unknown = np.flatnonzero(chunk.labels == Preference.UNKNOWN) + chunk.start
+    done = chunk.stop - chunk.start - len(unknown)
+    description = chunk.annotator if chunk.chunks == 1 else f"{chunk.annotator} [{chunk.chunk}]"
+    since_flush = 0
+    with tqdm(total=chunk.stop - chunk.start, initial=done, unit="pair", desc=description) as bar:
+        for answers in annotator.annotate(pairs, unknown):
+            rows = answers.indices - chunk.start
+            chunk.labels[rows] = answers.labels
+            if chunk.probabilities is not None and answers.probabilities is not None:
+                chunk.probabilities[rows] = answers.probabilities
+            bar.update(len(rows))
+            since_flush += len(rows)
+            if since_flush >= flushing_freq:
+                chunk.flush()
+                since_flush = 0
+        counts = count_labels(chunk.labels)
+        bar.set_postfix(counts)
+    return chunk.finish()

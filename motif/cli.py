@@ -1,0 +1,136 @@
+"""Command lines from frozen dataclasses, and one way for a command to end.
+
+A stage declares its settings once, as a dataclass whose fields are made by :func:`option`;
+:func:`parse_config` turns a command line into an instance of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import signal
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from motif.errors import ConfigError, MotifError
+
+Config = TypeVar("Config")
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived (a Slurm preemption, say): unwind, flush, exit with 143."""
+
+
+def option(default: Any, help: str, **argument: Any) -> Any:
+    """A dataclass field that is also a flag; ``argument`` goes to ``add_argument``."""
+    return dataclasses.field(default=default, metadata={"help": help, "argument": argument})
+
+
+def boolean(text: str) -> bool:
+    """``True/False``, ``yes/no``, ``on/off``, ``1/0`` in any case.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    known = {"true": True, "yes": True, "on": True, "1": True}
+    known |= {"false": False, "no": False, "off": False, "0": False}
+    if text.strip().lower() not in known:
+        raise argparse.ArgumentTypeError(f"expected True or False, got {text!r}")
+    return known[text.strip().lower()]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with whole flag names only, hyphens and underscores being the same."""
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="Flags may be written with hyphens or underscores.",
+            allow_abbrev=False,
+        )
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        args = [_underscored(argument) for argument in (sys.argv[1:] if args is None else args)]
+        return super().parse_known_args(args, namespace)
+
+
+def _underscored(argument: str) -> str:
+    if not argument.startswith("--") or argument == "--":
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    return "--" + name.replace("-", "_") + equals + value
+
+
+def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
+    """Add one flag for each field of ``config_class`` that :func:`option` made."""
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        if "argument" not in field.metadata:
+            continue
+        argument: dict[str, Any] = {"default": field.default, **field.metadata["argument"]}
+        if "action" not in argument:
+            argument |= {k: v for k, v in _type_of(hints[field.name]).items() if k not in argument}
+        shown = "" if field.default in (None, "") else f" (default: {field.default})"
+        argument["help"] = field.metadata["help"].replace("%", "%%") + shown
+        parser.add_argument(f"--{field.name}", **argument)
+
+
+def _type_of(hint: Any) -> dict[str, Any]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        (hint,) = (arm for arm in typing.get_args(hint) if arm is not type(None))
+    if typing.get_origin(hint) is typing.Literal:
+        return {"choices": typing.get_args(hint)}
+    if hint is bool:
+        return {"type": boolean, "nargs": "?", "const": True, "metavar": "True|False"}
+    return {"type": hint}
+
+
+def parse_config(
+    config_class: type[Config], argv: Sequence[str] | None, description: str | None
+) -> Config:
+    """Parse ``argv`` (default: the process's arguments) into a ``config_class``."""
+    parser = Parser(description)
+    add_options(parser, config_class)
+    try:
+        return config_class(**vars(parser.parse_args(argv)))
+    except ConfigError as error:
+        parser.error(str(error))
+
+
+def _raise_terminated(signum: int, frame: object) -> None:
+    raise Terminated
+
+
+def run(command: Callable[[], int | None]) -> int:
+    """Run a stage; return its exit status, turning what users can solve into one line.
+
+    0 (or what ``command`` returns), 2 for an error with a message, 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    with contextlib.suppress(ValueError):  # not in the main thread: the caller handles signals
+        signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        return command() or 0
+    except MotifError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        print(f"error: {error.strerror}{where}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Terminated:
+        print("terminated; the same command goes on from here", file=sys.stderr)
+        return EXIT_TERMINATED

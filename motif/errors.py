@@ -1,0 +1,29 @@
+"""One family of errors for everything a user can put right.
+
+The message says what is wrong, with the value, and the next command to try. ``motif.cli.run``
+prints it without a traceback.
+"""
+
+
+class MotifError(Exception):
+    """A problem whose message tells the user how to go on."""
+
+
+class ConfigError(MotifError):
+    """A flag, or a combination of flags, that cannot work."""
+
+
+class DatasetError(MotifError):
+    """A pairs dataset that is missing, damaged or inconsistent."""
+
+
+class PreferenceError(MotifError):
+    """A label set that is missing, damaged, unusable or made for another dataset."""
+
+
+class CheckpointError(MotifError):
+    """A run folder or checkpoint that is missing, damaged or made with other settings."""
+
+
+class MissingPackageError(MotifError):
+    """An optional package that this stage needs is not installed."""

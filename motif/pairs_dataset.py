@@ -1,0 +1,132 @@
+"""The pairs dataset on disk: memory-mapped arrays of shape (N, 2, L, ...).
+
+``<directory>/data/{message,blstats,tty_chars,tty_colors,rewards}.npy`` and
+``<directory>/info/{score,turns,experience_level,character}.npy``, the layout of the release, whose
+datasets open unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from motif.errors import DatasetError
+from motif.messages import MESSAGE_LENGTH
+from motif.types import AnyArray, MessageArray
+
+COLLECT_COMMAND = "python -m scripts.collect_pairs_dataset --directory {} --num_pairs 20000"
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """What one file must hold: its folder, the shape after the leading axes, the kind of dtype."""
+
+    folder: str
+    leading_axes: int  # 3: (N, 2, L), one entry a step; 2: (N, 2), one a side
+    item_shape: tuple[int | None, ...]  # None: any length
+    dtype_kinds: str  # numpy's one-letter kinds
+    itemsize: int | None = None  # bytes, where it is fixed
+
+
+ARRAYS = {
+    "message": ArraySpec("data", 3, (MESSAGE_LENGTH,), "u", 1),
+    "blstats": ArraySpec("data", 3, (None,), "iu"),  # 27 in nle 1.0; older ones have fewer
+    "tty_chars": ArraySpec("data", 3, (24, 80), "u", 1),
+    "tty_colors": ArraySpec("data", 3, (24, 80), "i", 1),
+    "rewards": ArraySpec("data", 3, (), "fiu"),
+    "score": ArraySpec("info", 2, (), "iuf"),  # of the whole game the side came from
+    "turns": ArraySpec("info", 2, (), "iuf"),
+    "experience_level": ArraySpec("info", 2, (), "iuf"),
+    "character": ArraySpec("info", 2, (), "SUiuO"),
+}
+
+
+class PairsDataset:
+    """A pairs dataset, opened in constant time and memory.
+
+    Args:
+        directory: the dataset's folder.
+        keys: the arrays to open and check (names of :data:`ARRAYS`).
+
+    Raises:
+        DatasetError: a file is missing, truncated, of another length, shape or dtype.
+    """
+
+    def __init__(self, directory: str | Path, keys: Sequence[str] = ("message",)) -> None:
+        self.directory = Path(directory)
+        if not self.directory.is_dir():
+            raise DatasetError(
+                f"no dataset in {self.directory}; make one: "
+                + COLLECT_COMMAND.format(self.directory)
+            )
+        self.arrays = {key: _open_array(self.path(key), ARRAYS[key]) for key in keys}
+        lengths = {self.path(key): len(array) for key, array in self.arrays.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{path}: {length}" for path, length in lengths.items())
+            raise DatasetError(f"arrays of different length ({listed}); collect the dataset again")
+
+    def path(self, key: str) -> Path:
+        """Where the array ``key`` lies."""
+        return self.directory / ARRAYS[key].folder / f"{key}.npy"
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitem__(self, key: str) -> AnyArray:
+        return self.arrays[key]
+
+    @property
+    def messages(self) -> MessageArray:
+        """(N, 2, L, 256) uint8, memory-mapped."""
+        return self.arrays["message"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A name for the dataset's content: a hash of its size and of 1,024 evenly spaced pairs.
+
+        Cheap on any size, so that it need not be stored, and datasets of the release have one too.
+        """
+        messages = self.messages
+        digest = hashlib.sha256(repr(messages.shape).encode())
+        for index in np.unique(np.linspace(0, max(len(messages) - 1, 0), 1024).astype(np.int64)):
+            if len(messages):
+                digest.update(messages[index].tobytes())
+        return digest.hexdigest()[:16]
+
+
+def _open_array(path: Path, spec: ArraySpec) -> AnyArray:
+    try:
+        array = np.load(path, mmap_mode="r" if spec.dtype_kinds != "SUiuO" else None)
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{path} is missing; make a dataset: " + COLLECT_COMMAND.format(path.parent.parent)
+        ) from None
+    except (ValueError, EOFError, OSError) as error:
+        raise DatasetError(
+            f"{path} cannot be read ({error}); restore or collect it again"
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise DatasetError(f"{path} is not a .npy array")
+    leading, item = array.shape[: spec.leading_axes], array.shape[spec.leading_axes :]
+    fits = (
+        len(leading) == spec.leading_axes
+        and leading[1] == 2
+        and all(length > 0 for length in leading[2:])
+        and len(item) == len(spec.item_shape)
+        and all(want in (None, have) for want, have in zip(spec.item_shape, item))
+    )
+    if not fits:
+        expected = ", ".join(
+            [*("N", "2", "L")[: spec.leading_axes], *(str(n or "any") for n in spec.item_shape)]
+        )
+        raise DatasetError(f"{path} has shape {array.shape}, expected ({expected})")
+    if array.dtype.kind not in spec.dtype_kinds or array.dtype.itemsize != (
+        spec.itemsize or array.dtype.itemsize
+    ):
+        raise DatasetError(f"{path} has dtype {array.dtype}, which does not fit this array")
+    return array

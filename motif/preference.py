@@ -1,0 +1,385 @@
+"""Labels of a pairs dataset: the enum, finding and checking a label set, writing one in chunks.
+
+A label set is ``preference/<annotator>.npy``, int8 (N,), with its provenance in
+``<annotator>.json``. While chunks are being labelled, each has a part file of its own in
+``preference/<annotator>.parts/``; whichever run finds all of them complete merges them. No two
+runs ever write the same bytes, and no lock outlives the process that holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from motif.atomic_write import atomic_write, write_json
+from motif.errors import PreferenceError
+from motif.pairs_dataset import PairsDataset
+from motif.types import AnyArray, LabelArray
+
+REPOSITORY_PREFERENCES = Path(__file__).resolve().parent.parent / "preference"
+
+
+class Preference(IntEnum):
+    """Which side of a pair the annotator prefers; the values are those of the files."""
+
+    FIRST = 0
+    SECOND = 1
+    TIE = 2
+    UNKNOWN = 3  # not asked yet, or no usable answer; asked again on resume
+
+
+def count_labels(labels: LabelArray) -> dict[str, int]:
+    """How many of each kind, by lower-case name."""
+    counts = np.bincount(labels, minlength=len(Preference))
+    return {kind.name.lower(): int(counts[kind]) for kind in Preference}
+
+
+def annotate_command(annotator: str, directory: Path) -> str:
+    """The command that makes the label set ``annotator``, as far as its name tells."""
+    kind = annotator.split("_")[0]
+    kind = kind if kind in ("rules", "score", "return") else "llama"
+    goal = f" --goal-key {annotator.rsplit('_', 1)[-1]}" if kind == "rules" else ""
+    return (
+        f"python -m scripts.annotate_pairs_dataset --directory {directory} "
+        f"--annotator-type {kind}{goal}"
+    )
+
+
+def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
+    """The label set ``annotator`` for ``dataset``, from its folder or the repository's.
+
+    Returns:
+        (N,) int8, values of :class:`Preference`.
+
+    Raises:
+        PreferenceError: there is none (the message lists those that are), it is damaged, of
+            another length, or its provenance names another dataset.
+    """
+    own = dataset.directory / "preference"
+    for folder in (own, REPOSITORY_PREFERENCES):
+        path = folder / f"{annotator}.npy"
+        if path.is_file() and (folder == own or _belongs(path, dataset)):
+            labels = _read_labels(path, len(dataset))
+            check_provenance(path, dataset)
+            return labels
+    available = sorted(path.stem for path in own.glob("*.npy") if ".probs" not in path.name)
+    unmerged = " (its chunks are not all complete yet)" if _parts(own, annotator).is_dir() else ""
+    raise PreferenceError(
+        f"no label set {annotator!r} in {own}{unmerged}; there are: "
+        f"{', '.join(available) or 'none'}. Make it: "
+        + annotate_command(annotator, dataset.directory)
+    )
+
+
+def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
+    """The provenance beside a label file; empty, with a warning, where there is none.
+
+    Raises:
+        PreferenceError: it names another dataset, or is not valid JSON.
+    """
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        warnings.warn(
+            f"{path} has no provenance beside it; taken because its length fits", stacklevel=2
+        )
+        return {}
+    provenance = _read_json(beside)
+    if provenance.get("dataset", dataset.fingerprint) != dataset.fingerprint:
+        raise PreferenceError(
+            f"{path} labels another dataset ({provenance['dataset']}; this one is "
+            f"{dataset.fingerprint}); move it away and annotate {dataset.directory} again"
+        )
+    return provenance
+
+
+def _belongs(path: Path, dataset: PairsDataset) -> bool:
+    beside = path.with_suffix(".json")
+    return beside.is_file() and _read_json(beside).get("dataset") == dataset.fingerprint
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise PreferenceError(f"{path} cannot be read ({error}); restore or delete it") from None
+    if not isinstance(content, dict):
+        raise PreferenceError(f"{path} is not a JSON object; restore or delete it")
+    return content
+
+
+def _read_labels(path: Path, length: int) -> LabelArray:
+    try:
+        labels = np.load(path)
+    except (ValueError, EOFError, OSError) as error:
+        raise PreferenceError(
+            f"{path} cannot be read ({error}); restore or delete it, then annotate again"
+        ) from None
+    if not isinstance(labels, np.ndarray) or labels.shape != (length,):
+        raise PreferenceError(
+            f"{path} has shape {getattr(labels, 'shape', None)}, but {length} labels are expected: "
+            "it belongs to another dataset, or is damaged"
+        )
+    if labels.dtype.kind not in "iu" or (
+        len(labels) and not 0 <= labels.min() <= labels.max() <= 3
+    ):
+        raise PreferenceError(f"{path} holds values other than 0, 1, 2, 3; it is no label set")
+    return labels.astype(np.int8)
+
+
+class PreferenceChunk:
+    """One chunk of a label set, open for writing: a context manager.
+
+    Chunk ``chunk`` of ``chunks`` covers the pairs ``start`` to ``stop``. Labels that exist already
+    (in its part file, or in the merged set) are kept unless ``ignore_existing``, which clears this
+    chunk only. A label is on disk as soon as it is assigned, as far as the kernel is concerned;
+    :meth:`flush` also survives a power cut.
+
+    Args:
+        source: what makes the labels (type, goal, model, prompt, …); two runs may write to one
+            label set only if theirs are equal.
+        probabilities: keep a float32 (N, 3) file ``<annotator>.probs.npy`` too.
+
+    Raises:
+        PreferenceError: another run writes this chunk, the set was begun with another number of
+            chunks or another source, or a file of it is damaged.
+    """
+
+    def __init__(
+        self,
+        dataset: PairsDataset,
+        annotator: str,
+        source: Mapping[str, Any],
+        *,
+        chunk: int = 0,
+        chunks: int = 1,
+        ignore_existing: bool = False,
+        probabilities: bool = False,
+    ) -> None:
+        if not 0 <= chunk < chunks:
+            raise PreferenceError(
+                f"chunk {chunk} of {chunks}: the number must be 0 to {chunks - 1}"
+            )
+        self.dataset, self.annotator, self.source = dataset, annotator, dict(source)
+        self.chunk, self.chunks, self.ignore_existing = chunk, chunks, ignore_existing
+        self.start, self.stop = self._range(chunk)
+        self.folder = dataset.directory / "preference"
+        self.path = self.folder / f"{annotator}.npy"
+        self.parts = _parts(self.folder, annotator)
+        self._suffixes = [".npy", ".probs.npy"] if probabilities else [".npy"]
+        self._lock: IO[bytes] | None = None
+        self.labels: AnyArray = np.empty(0, np.int8)
+        self.probabilities: AnyArray | None = None
+
+    def __enter__(self) -> PreferenceChunk:
+        self.parts.mkdir(parents=True, exist_ok=True)
+        with _exclusive(self.folder):
+            self._check_other_parts()
+            for suffix in self._suffixes:
+                if self.ignore_existing or not self._part(self.chunk, suffix).is_file():
+                    if suffix == ".npy":
+                        self._refuse_second_writer()
+                    self._create_part(suffix)
+            self._take_lock()
+            self._write_state(complete=False)
+        self.labels = self._map(".npy")
+        if len(self._suffixes) > 1:
+            self.probabilities = self._map(".probs.npy")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.flush()
+        self.labels, self.probabilities = self.labels[:0], None
+        if self._lock:
+            self._lock.close()
+
+    def flush(self) -> None:
+        """Force what was assigned so far onto the disk."""
+        for array in (self.labels, self.probabilities):
+            if isinstance(array, np.memmap):
+                array.flush()
+
+    def finish(self) -> list[int]:
+        """Declare this chunk complete; merge if all are.
+
+        Returns:
+            The chunks still missing; empty if the label set ``self.path`` is whole now.
+        """
+        self.flush()
+        with _exclusive(self.folder):
+            self._write_state(complete=True)
+            missing = self._missing_chunks()
+            if not missing:
+                self._merge()
+        return missing
+
+    def _range(self, chunk: int) -> tuple[int, int]:
+        length = len(self.dataset)
+        return length * chunk // self.chunks, length * (chunk + 1) // self.chunks
+
+    def _part(self, chunk: int, suffix: str) -> Path:
+        return self.parts / f"chunk-{chunk}-of-{self.chunks}{suffix}"
+
+    def _merged(self, suffix: str) -> Path:
+        return self.folder / f"{self.annotator}{suffix}"
+
+    def _base(self) -> LabelArray | None:
+        """The merged set of an earlier run, if it may be built upon."""
+        if not self.path.is_file():
+            return None
+        labels = _read_labels(self.path, len(self.dataset))
+        source = check_provenance(self.path, self.dataset).get("source", self.source)
+        return labels if source == self.source else None
+
+    def _create_part(self, suffix: str) -> None:
+        base = None if self.ignore_existing else self._base()
+        if base is None and self.path.is_file() and not self.ignore_existing:
+            raise PreferenceError(
+                f"{self.path} was made by another source (see {self.path.with_suffix('.json')}); "
+                "start over with --ignore-existing, or choose another name with "
+                "--custom-annotator-string"
+            )
+        length = self.stop - self.start
+        if suffix == ".npy":
+            content = np.full(length, Preference.UNKNOWN, np.int8)
+            if base is not None:
+                content[:] = base[self.start : self.stop]
+        else:
+            content = np.full((length, 3), np.nan, np.float32)
+            if base is not None and self._merged(suffix).is_file():
+                content[:] = np.load(self._merged(suffix), mmap_mode="r")[self.start : self.stop]
+        with atomic_write(self._part(self.chunk, suffix)) as temporary:
+            with temporary.open("wb") as file:
+                np.save(file, content)
+
+    def _map(self, suffix: str) -> AnyArray:
+        path, length = self._part(self.chunk, suffix), self.stop - self.start
+        try:
+            array: AnyArray = np.load(path, mmap_mode="r+" if length else None)
+        except (ValueError, EOFError, OSError) as error:
+            raise PreferenceError(
+                f"{path} cannot be read ({error}); start this chunk over with --ignore-existing"
+            ) from None
+        if len(array) != length:
+            raise PreferenceError(
+                f"{path} has {len(array)} labels instead of {length}; "
+                "start this chunk over with --ignore-existing"
+            )
+        return array
+
+    def _check_other_parts(self) -> None:
+        for path in self.parts.glob("chunk-*.json"):
+            count = int(path.stem.rsplit("-", 1)[-1])
+            if count != self.chunks:
+                raise PreferenceError(
+                    f"{self.annotator} was begun with --n-annotation-chunks {count}, not "
+                    f"{self.chunks}; finish it so, or delete {self.parts}"
+                )
+            own = path == self._part(self.chunk, ".json")
+            state = _read_json(path)
+            if state.get("dataset") != self.dataset.fingerprint:
+                raise PreferenceError(
+                    f"{path} belongs to another dataset; delete {self.parts} to start over"
+                )
+            if state.get("source") != self.source and not (own and self.ignore_existing):
+                raise PreferenceError(
+                    f"{path} was made by another source (annotator, prompt, model or sampling); "
+                    "start over with --ignore-existing, or choose another name with "
+                    "--custom-annotator-string"
+                )
+
+    def _missing_chunks(self) -> list[int]:
+        base = self._base()
+        missing = []
+        for chunk in range(self.chunks):
+            state = self._part(chunk, ".json")
+            if state.is_file() and self._part(chunk, ".npy").is_file():
+                if not _read_json(state).get("complete"):
+                    missing.append(chunk)
+            elif base is None:
+                missing.append(chunk)
+        return missing
+
+    def _merge(self) -> None:
+        labels = self._base()
+        if labels is None:
+            labels = np.full(len(self.dataset), Preference.UNKNOWN, np.int8)
+        for suffix in self._suffixes:
+            if suffix == ".npy":
+                merged: AnyArray = labels
+            else:
+                merged = np.full((len(self.dataset), 3), np.nan, np.float32)
+                if self._merged(suffix).is_file():
+                    merged[:] = np.load(self._merged(suffix), mmap_mode="r")
+            for chunk in range(self.chunks):
+                part = self._part(chunk, suffix)
+                if part.is_file():
+                    merged[slice(*self._range(chunk))] = np.load(part)
+            with atomic_write(self._merged(suffix)) as temporary, temporary.open("wb") as file:
+                np.save(file, merged)
+        provenance = {
+            "annotator": self.annotator,
+            "source": self.source,
+            "dataset": self.dataset.fingerprint,
+            "pairs": len(self.dataset),
+            "counts": count_labels(labels),
+        }
+        write_json(self.path.with_suffix(".json"), provenance)
+        shutil.rmtree(self.parts)
+
+    def _write_state(self, *, complete: bool) -> None:
+        state = {
+            "source": self.source,
+            "dataset": self.dataset.fingerprint,
+            "pairs": [self.start, self.stop],
+            "complete": complete,
+        }
+        write_json(self._part(self.chunk, ".json"), state)
+
+    def _refuse_second_writer(self) -> None:
+        part = self._part(self.chunk, ".npy")
+        if part.is_file():
+            with part.open("rb") as file:
+                _lock_or_refuse(file, part)
+
+    def _take_lock(self) -> None:
+        part = self._part(self.chunk, ".npy")
+        self._lock = part.open("rb")
+        _lock_or_refuse(self._lock, part)
+
+
+def _parts(folder: Path, annotator: str) -> Path:
+    return folder / f"{annotator}.parts"
+
+
+def _lock_or_refuse(file: IO[bytes], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise PreferenceError(
+                f"another run is writing {path}; wait for it, or stop it"
+            ) from None
+        warnings.warn(f"no file locks on this disk ({error}); run each chunk once", stacklevel=3)
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the kernel frees it with the process, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a disk without locks: runs rarely end together
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

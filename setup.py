@@ -1,0 +1,44 @@
+"""The toolkit's package: a light base, and one extra for each heavier stage."""
+
+from setuptools import find_packages, setup
+
+RL = [
+    "nle==1.0.0",  # the newest that resolves with sample-factory 2.1.1
+    "gymnasium==0.29.1",
+    "sample-factory==2.1.1",
+    "numpy>=1.24,<2",
+]
+DEV = [
+    "pytest>=7",
+    "pytest-cov>=4",
+    "hypothesis>=6",
+    "ruff>=0.6",
+    "mypy>=1.10",
+    "types-PyYAML",
+    "types-tqdm",
+    "tensorboard>=2.10",  # reads the event files in the tests
+]
+
+setup(
+    name="motif-toolkit",
+    version="0.1.0",
+    description="Motif: a reward function for NetHack from an LLM's preferences",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["motif*", "sample_factory_ext*", "scripts*", "benchmarks*"]),
+    package_data={"motif": ["**/*.yaml", "**/*.npy"]},
+    install_requires=[
+        "torch>=2.2",
+        "numpy>=1.24",
+        "tqdm>=4.60",
+        "pyyaml>=6.0",
+        "openai>=1.30",  # any OpenAI-compatible server
+        "tensorboardX>=2.6",
+        "matplotlib>=3.6",
+    ],
+    extras_require={
+        "rl": RL,
+        "vllm": ["vllm>=0.10.2,<=0.14.0"],  # without a lower bound pip falls back to 0.2.5
+        "dev": [*RL, *DEV],
+    },
+)
