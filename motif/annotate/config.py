@@ -1,0 +1,130 @@
+"""Settings of stage 1, annotation, and the names of the label sets it makes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from motif.cli import option
+from motif.errors import ConfigError
+
+LLAMA_2_CHAT = "meta-llama/Llama-2-{size}b-chat-hf"
+GOALS = ("defaultgoal", "zeroknowledge", "combat", "gold", "stairs")  # of the shipped prompts
+
+
+@dataclass(frozen=True)
+class AnnotationConfig:
+    """The command line of ``python -m scripts.annotate_pairs_dataset``."""
+
+    directory: Path = option(Path("motif_dataset"), "the pairs dataset")
+    annotator_type: Literal["llama", "rules", "score", "return"] = option(
+        "llama",
+        "who prefers: a language model (llama), message patterns (rules), the game's score at the "
+        "end (score), or the sum of game rewards over each side (return)",
+    )
+    goal_key: str = option("defaultgoal", f"what good play is: {', '.join(GOALS)}")
+    custom_annotator_string: str | None = option(None, "name of the label set, instead of its own")
+    n_annotation_chunks: int = option(1, "how many parts the work is split into")
+    chunk_number: int = option(0, "which part this run labels, from 0")
+    ignore_existing: bool = option(False, "label this chunk anew, ignoring labels and cache")
+    flushing_freq: int = option(1000, "pairs between forced writes to disk")
+    rules_file: Path | None = option(None, "your own message patterns, for --annotator-type rules")
+
+    llm_size: Literal[7, 13, 70] = option(70, "billions of parameters of Llama-2-chat", type=int)
+    model: str | None = option(None, "any chat model (hub id, folder, served name) instead")
+    backend: Literal["vllm", "openai"] = option(
+        "vllm", "engine: vLLM in this process, or a server that speaks OpenAI's protocol"
+    )
+    num_gpus: int = option(1, "GPUs that share one model (tensor parallelism)")
+    dtype: str = option("float16", "number format of the weights (vLLM in this process)")
+    max_model_len: int | None = option(None, "longest prompt with answer, in tokens")
+    engine_args: str = option("{}", "JSON object of further arguments for vllm.LLM")
+    base_url: str = option("http://localhost:8000/v1", "address of the server")
+    api_key_env: str = option("OPENAI_API_KEY", "environment variable that holds the server's key")
+    num_workers: int = option(256, "requests under way at once, at a server")
+    timeout: float = option(600.0, "seconds until a request to a server counts as failed")
+    server_patience: float = option(300.0, "seconds to wait for a server that went away")
+
+    prompt_version: str = option("default", "wording: default or reworded")
+    prompt_file: Path | None = option(None, "your own prompts (docs/annotation.md has the format)")
+    system_prompt: bool = option(True, "send the system prompt (the release ends up sending none)")
+    use_messages: bool = option(True, "describe an observation by its message")
+    use_blstats: bool = option(False, "add the bottom line's status to each message")
+    answer_mode: Literal["chain_of_thought", "direct"] = option(
+        "chain_of_thought", "free reasoning, or the probabilities of one answer token"
+    )
+    tie_margin: float = option(0.1, "direct: a tie if the two sides' probabilities differ by less")
+    min_mass: float = option(0.5, "direct: unknown if the three answers cover less probability")
+    temperature: float = option(0.1, "of sampling; the paper's value, as the next three")
+    top_p: float = option(0.95, "nucleus sampling")
+    top_k: int = option(50, "most likely tokens to sample from; 0: all (not sent to a server)")
+    max_new_tokens: int = option(4096, "longest answer; the model's length bounds it too")
+    seed: int = option(0, "of sampling")
+    batch_size: int = option(8192, "prompts per window: at most so many are lost by a kill -9")
+    no_dedupe: bool = option(False, "ask about each pair, even if its captions were seen before")
+    cache_dir: Path | None = option(
+        None, "folder of answers; default: <directory>/preference/answers"
+    )
+    logdir: Path | None = option(None, "folder for one conversation per pair, <pair index>.txt")
+
+    show_prompt: int | None = option(None, "print what would be sent for this pair, and stop")
+    estimate: bool = option(False, "print the size and cost of the work, and stop")
+    rate: float | None = option(
+        None, "prompts per second, for --estimate without a trial of the model"
+    )
+
+    def __post_init__(self) -> None:
+        least = {
+            "n_annotation_chunks": 1,
+            "num_gpus": 1,
+            "num_workers": 1,
+            "batch_size": 1,
+            "flushing_freq": 1,
+            "max_new_tokens": 1,
+            "temperature": 0,
+            "top_k": 0,
+        }
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(
+                    f"--{name} must be at least {bound}, but is {getattr(self, name)}"
+                )
+        if not 0 <= self.chunk_number < self.n_annotation_chunks:
+            raise ConfigError(
+                f"--chunk_number must be 0 to {self.n_annotation_chunks - 1}, "
+                f"but is {self.chunk_number}"
+            )
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"--top_p must be above 0 and at most 1, but is {self.top_p}")
+        if not (self.use_messages or self.use_blstats):
+            raise ConfigError("nothing to describe: --use_messages and --use_blstats are both off")
+        if re.search(r"[/\\\0]|^\.|^$", self.annotator):
+            raise ConfigError(f"{self.annotator!r} cannot be the name of a label set")
+
+    @property
+    def model_name(self) -> str:
+        """The chat model's hub id, folder or served name."""
+        return self.model or LLAMA_2_CHAT.format(size=self.llm_size)
+
+    @property
+    def annotator(self) -> str:
+        """The label set's name: what it is made by, of and for."""
+        if self.custom_annotator_string is not None:
+            return self.custom_annotator_string
+        if self.annotator_type in ("score", "return"):
+            return self.annotator_type
+        if self.annotator_type == "rules":
+            return f"rules_msg_{self.goal_key}"
+        model = _name_of(self.model) if self.model else f"llama{self.llm_size}b"
+        seen = ("msg_" if self.use_messages else "") + ("minbl_" if self.use_blstats else "")
+        version = self.prompt_file.stem if self.prompt_file else self.prompt_version
+        direct = "_direct" if self.answer_mode == "direct" else ""
+        return f"{model}_{seen}{self.goal_key}_{version}{direct}"
+
+
+def _name_of(model: str) -> str:
+    """A model id or path as part of a file name: its last component, in plain characters."""
+    last = model.rstrip("/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", last).strip("-.") or "model"
