@@ -1,0 +1,255 @@
+"""Stage 0: play games, keep their observations, sample pairs, write the dataset.
+
+Everything happens in ``<directory>/.collecting`` until the dataset is whole; then its parts are
+renamed into place, ``data`` last. A dataset is there if ``data`` is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from motif.atomic_write import write_json
+from motif.cli import option
+from motif.collect.games import CHARACTER, make_environment, play_game
+from motif.collect.pairs import count_starts, sample_sides, windows
+from motif.collect.players import Player
+from motif.collect.staging import Staging
+from motif.errors import ConfigError, DatasetError
+from motif.pairs_dataset import ARRAYS
+from motif.types import AnyArray
+
+STAGING = ".collecting"
+PROVENANCE = "collection.json"
+INFO = ("score", "turns", "experience_level")  # known of each game
+
+
+@dataclass(frozen=True)
+class CollectionConfig:
+    """Settings of stage 0; all but ``directory`` decide what the dataset holds."""
+
+    directory: str = option("motif_dataset", "folder of the dataset")
+    num_pairs: int = option(20_000, "pairs to sample; the release has 100,000")
+    policy: Literal["random", "checkpoint"] = option("random", "who plays the games")
+    checkpoint: str | None = option(
+        None, "folder of an RL run (<train_dir>/<experiment>), for --policy checkpoint"
+    )
+    task: str = option("NetHackScore-v1", "Gymnasium id of the task that is played")
+    seq_len: int = option(1, "observations on each side of a pair; 1 in the release")
+    max_episode_steps: int = option(5000, "agent steps after which a game is ended")
+    seed: int = option(777, "of the games, the player and the sampling")
+
+    def __post_init__(self) -> None:
+        for name in ("num_pairs", "seq_len", "max_episode_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ConfigError(f"--seed must not be negative, got {self.seed}")
+        if self.seq_len > self.max_episode_steps:
+            raise ConfigError(
+                f"--seq_len {self.seq_len} is longer than any game "
+                f"(--max_episode_steps {self.max_episode_steps})"
+            )
+        if (self.policy == "checkpoint") != (self.checkpoint is not None):
+            raise ConfigError(
+                "--policy checkpoint and --checkpoint RUN belong together: "
+                f"got --policy {self.policy}, --checkpoint {self.checkpoint}"
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What two runs must share to work on the same dataset."""
+        return {name: value for name, value in vars(self).items() if name != "directory"}
+
+
+def collect(config: CollectionConfig, make_player: Callable[[Any], Player]) -> dict[str, Any]:
+    """Make the dataset of ``config``, or go on with it; nothing to do if it is there.
+
+    On one date the same settings give the same bytes, interrupted or not.
+
+    Args:
+        make_player: from the environment to the player; called only if games are to be played.
+
+    Returns:
+        The provenance, as in ``collection.json``.
+
+    Raises:
+        DatasetError: the folder holds a dataset, whole or begun, that was made with other
+            settings or by something else, or another run is collecting it.
+    """
+    directory = Path(config.directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with _only_run(directory):
+        if (directory / "data").exists():
+            _check_settings(config, directory / PROVENANCE, "choose another --directory")
+            shutil.rmtree(directory / STAGING, ignore_errors=True)
+            return _read_json(directory / PROVENANCE)
+        begun = directory / STAGING / PROVENANCE
+        if begun.exists():
+            _check_settings(config, begun, f"delete {begun.parent} to start over")
+        else:
+            _refuse_foreign(directory)
+        staging = Staging(begun.parent)
+        _play(config, make_player, staging)
+        _write_arrays(config, staging)
+        return _publish(config, staging)
+
+
+def _play(config: CollectionConfig, make_player: Callable[[Any], Player], staging: Staging) -> None:
+    """Play until the games yield enough sides; the last game is played to its end."""
+    needed = 2 * config.num_pairs
+    sides = sum(count_starts(length, config.seq_len) for length in staging.per_game["length"])
+    if sides >= needed:
+        return
+    environment = make_environment(config.task, config.max_episode_steps)
+    player = make_player(environment)
+    write_json(staging.folder / PROVENANCE, {"settings": config.settings})
+    wanted = needed * config.seq_len
+    with tqdm(total=wanted, initial=sides * config.seq_len, unit="obs", desc="playing") as bar:
+        while sides < needed:
+            game = play_game(environment, player, config.seed, len(staging))
+            staging.add(game, _today())
+            sides += count_starts(len(game), config.seq_len)
+            scores = staging.per_game["score"]
+            bar.set_postfix(games=len(staging), score=f"{np.mean(scores):.1f}", refresh=False)
+            bar.update(min(len(game), wanted - bar.n))
+    staging.flush(_today())
+    environment.close()
+
+
+def _write_arrays(config: CollectionConfig, staging: Staging) -> None:
+    """Write ``data`` and ``info`` into the staging folder, one block of games at a time."""
+    rng = np.random.default_rng(config.seed)
+    sides = (config.num_pairs, 2)
+    game_of_side, start_of_side = sample_sides(
+        staging.per_game["length"], config.num_pairs, config.seq_len, rng
+    )
+    info: dict[str, AnyArray] = {
+        name: np.array(staging.per_game[name])[game_of_side] for name in INFO
+    }
+    info["character"] = np.full(sides, CHARACTER.encode())
+    outputs: dict[str, np.memmap[Any, Any]] = {}
+    for name, values in info.items():
+        outputs[name] = _create(staging, name, values.shape, values.dtype)
+        outputs[name][:] = values
+    with tqdm(total=2 * config.num_pairs, unit="side", desc="writing") as bar:
+        for first, block in staging.blocks():
+            ends = np.cumsum(block["length"])
+            mine = np.nonzero((game_of_side >= first) & (game_of_side < first + len(ends)))
+            offsets = (ends - block["length"])[game_of_side[mine] - first]
+            rows = windows(offsets + start_of_side[mine], config.seq_len)
+            for key in (name for name, spec in ARRAYS.items() if spec.folder == "data"):
+                if key not in outputs:
+                    shape = (*sides, config.seq_len, *block[key].shape[1:])
+                    outputs[key] = _create(staging, key, shape, block[key].dtype)
+                outputs[key][mine] = block[key][rows]
+            bar.update(len(rows))
+    for array in outputs.values():
+        array.flush()
+
+
+def _create(
+    staging: Staging, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> np.memmap[Any, Any]:
+    path = staging.folder / ARRAYS[key].folder / f"{key}.npy"
+    path.parent.mkdir(exist_ok=True)
+    array: np.memmap[Any, Any]
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
+    with path.open("rb+") as file:  # else a full disk is a bus error later, not an OSError now
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def _publish(config: CollectionConfig, staging: Staging) -> dict[str, Any]:
+    """Rename the dataset's parts into place, ``data`` last, and remove the games."""
+    directory, provenance = Path(config.directory), _provenance(config, staging)
+    shutil.rmtree(directory / "info", ignore_errors=True)  # of a run killed while publishing
+    os.replace(staging.folder / "info", directory / "info")
+    write_json(directory / PROVENANCE, provenance)
+    os.replace(staging.folder / "data", directory / "data")
+    shutil.rmtree(staging.folder)
+    return provenance
+
+
+def _provenance(config: CollectionConfig, staging: Staging) -> dict[str, Any]:
+    return {
+        "settings": config.settings,
+        "games": len(staging),
+        "observations": sum(staging.per_game["length"]),
+        "mean_score": float(np.mean(staging.per_game["score"])),
+        "character": CHARACTER,
+        "nle": version("nle"),
+        # NetHack reads the date: the same games come out again on the same date only.
+        "dates": sorted(staging.dates),
+    }
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
+    except ValueError as error:
+        raise DatasetError(f"{path} cannot be read ({error}); restore or delete it") from None
+
+
+def _refuse_foreign(directory: Path) -> None:
+    for name in ("info", PROVENANCE):
+        if (directory / name).exists():
+            raise DatasetError(
+                f"{directory / name} is there without {directory / 'data'}, so this is a damaged "
+                "dataset; choose another --directory, or move it away"
+            )
+
+
+def _check_settings(config: CollectionConfig, path: Path, way_out: str) -> None:
+    """Refuse to touch what the settings in ``path`` did not make."""
+    if not path.is_file():
+        raise DatasetError(
+            f"{config.directory} holds a dataset that this command did not make (it has no "
+            f"{path.name}); {way_out}"
+        )
+    made_with = _read_json(path).get("settings", {})
+    different = [
+        f"--{name} {made_with.get(name)}, not {value}"
+        for name, value in config.settings.items()
+        if made_with.get(name) != value
+    ]
+    if different:
+        raise DatasetError(
+            f"{config.directory} was collected with {'; '.join(different)}; "
+            f"use the same settings, or {way_out}"
+        )
+
+
+@contextlib.contextmanager
+def _only_run(directory: Path) -> Iterator[None]:
+    """Hold the folder against a second collection; the kernel frees it with the process."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise DatasetError(
+                    f"another run is collecting into {directory}; wait for it, or stop it"
+                ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,88 @@
+"""Games on disk while a dataset is being collected: blocks of games, each written at once."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from motif.atomic_write import atomic_write
+from motif.collect.games import Game
+from motif.errors import DatasetError
+from motif.types import AnyArray
+
+OBSERVATIONS_PER_BLOCK = 8192  # some 35 MB: what memory holds, and what a crash costs
+
+PER_GAME = ("length", "score", "turns", "experience_level")
+
+
+class Staging:
+    """The folder of blocks; a block is there whole or not at all.
+
+    Where blocks end depends on the games alone, so an interrupted collection goes on exactly as
+    an uninterrupted one would have.
+
+    Attributes:
+        per_game: for each name of ``PER_GAME``, one number a game, in the order of play.
+        dates: the days on which the games on disk were played.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.per_game: dict[str, list[int]] = {name: [] for name in PER_GAME}
+        self.dates: set[str] = set()
+        self._pending: list[Game] = []  # not on disk yet
+        for path in self._paths():
+            self._read_summary(path)
+
+    def __len__(self) -> int:
+        """Games so far."""
+        return len(self.per_game["length"])
+
+    def add(self, game: Game, date: str) -> None:
+        """Keep ``game``, played on ``date``; a block goes to disk once it is large enough."""
+        self._pending.append(game)
+        for name in PER_GAME:
+            self.per_game[name].append(len(game) if name == "length" else getattr(game, name))
+        if sum(map(len, self._pending)) >= OBSERVATIONS_PER_BLOCK:
+            self.flush(date)
+
+    def flush(self, date: str) -> None:
+        """Write the games added since the last block."""
+        if not self._pending:
+            return
+        first = len(self) - len(self._pending)
+        block: dict[str, AnyArray] = {"date": np.array(date)}
+        block |= {name: np.array(values[first:]) for name, values in self.per_game.items()}
+        for key in self._pending[0].arrays:
+            block[key] = np.concatenate([game.arrays[key] for game in self._pending])
+        path = self.folder / f"block-{len(self._paths()):06}.npz"
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **block)  # type: ignore[arg-type]
+        self.dates.add(date)
+        self._pending = []
+
+    def blocks(self) -> Iterator[tuple[int, dict[str, AnyArray]]]:
+        """Each block's first game and its arrays, one block in memory at a time."""
+        first = 0
+        for path in self._paths():
+            with np.load(path) as archive:
+                block = dict(archive)
+            yield first, block
+            first += len(block["length"])
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("block-*.npz"))
+
+    def _read_summary(self, path: Path) -> None:
+        try:
+            with np.load(path) as archive:
+                for name in PER_GAME:
+                    self.per_game[name].extend(archive[name].tolist())
+                self.dates.add(str(archive["date"]))
+        except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise DatasetError(
+                f"{path} cannot be read ({error}); delete {self.folder} to start over"
+            ) from None

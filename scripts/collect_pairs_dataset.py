@@ -1,0 +1,78 @@
+"""Stage 0: play NetHack, keep captioned observations, sample pairs.
+
+    python -m scripts.collect_pairs_dataset --directory motif_dataset --num_pairs 20000
+
+Another command line, for games of a trained agent (any run of scripts.main):
+
+    python -m scripts.collect_pairs_dataset --directory motif_dataset --num_pairs 100000 \\
+        --policy checkpoint --checkpoint train_dir/rl_saving_dir/standard_motif
+
+Interrupted, even with kill -9, the same command goes on. Next: scripts.annotate_pairs_dataset.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from motif.cli import parse_config, run
+from motif.collect.collection import CollectionConfig, collect
+from motif.collect.players import Player, RandomPlayer
+from motif.errors import CheckpointError
+
+
+def make_player(config: CollectionConfig, environment: Any) -> Player:
+    """The player that ``config`` names.
+
+    Raises:
+        CheckpointError: the run folder is not there.
+    """
+    if config.checkpoint is None:
+        return RandomPlayer(environment.action_space.n)
+    run_folder = Path(config.checkpoint)
+    if not run_folder.is_dir():
+        raise CheckpointError(
+            f"no RL run in {run_folder}; train one with python -m scripts.main, "
+            "or collect with --policy random"
+        )
+    from sample_factory_ext.player import CheckpointPlayer
+
+    return CheckpointPlayer(run_folder, device="cpu")
+
+
+def collect_and_report(config: CollectionConfig) -> None:
+    """Collect, then say what there is and what comes next."""
+    start = time.monotonic()
+    played = False
+
+    def player(environment: Any) -> Player:
+        nonlocal played
+        played = True
+        return make_player(config, environment)
+
+    made = collect(config, player)
+    seconds = time.monotonic() - start
+    what = (
+        f"{config.num_pairs} pairs from {made['games']} games ({made['observations']} "
+        f"observations, mean score {made['mean_score']:.1f}) in {config.directory}"
+    )
+    if played:
+        print(f"collected {what}: {seconds:.1f} s, {config.num_pairs / seconds:.0f} pairs/s")
+    else:
+        print(f"nothing to do: {what}")
+    print(
+        f"next: python -m scripts.annotate_pairs_dataset --directory {config.directory} "
+        "--annotator-type rules"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    config = parse_config(CollectionConfig, argv, __doc__)
+    return run(lambda: collect_and_report(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The command of stage 0."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+
+from motif.collect.players import RandomPlayer
+from motif.pairs_dataset import PairsDataset
+from scripts.collect_pairs_dataset import main
+
+pytestmark = pytest.mark.nle
+
+SMALL = ["--num_pairs", "60", "--max-episode-steps", "100"]
+
+
+def test_it_collects_once_and_says_what_comes_next(tmp_path, capsys):
+    command = ["--directory", str(tmp_path), *SMALL]
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    assert "collected 60 pairs from " in first
+    assert " pairs/s" in first
+    assert f"next: python -m scripts.annotate_pairs_dataset --directory {tmp_path}" in first
+    assert len(PairsDataset(tmp_path)) == 60
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("nothing to do: 60 pairs from ")
+
+
+def test_a_trained_agent_plays(tmp_path, capsys, monkeypatch):
+    asked = []
+
+    class CheckpointPlayer(RandomPlayer):
+        def __init__(self, run_folder, device):
+            asked.append((run_folder, device))
+            super().__init__(23)
+
+    module = types.ModuleType("sample_factory_ext.player")
+    module.CheckpointPlayer = CheckpointPlayer
+    monkeypatch.setitem(sys.modules, "sample_factory_ext.player", module)
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    command = ["--directory", str(tmp_path / "pairs"), *SMALL]
+    assert main([*command, "--policy", "checkpoint", "--checkpoint", str(run_folder)]) == 0
+    assert asked == [(run_folder, "cpu")]
+    assert len(PairsDataset(tmp_path / "pairs")) == 60
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--task", "NetHackGo-v1"], "unknown --task 'NetHackGo-v1'; there are: NetHackScore-v1"),
+        (["--policy", "checkpoint", "--checkpoint", "nowhere"], "no RL run in nowhere; train one"),
+    ],
+)
+def test_mistakes_end_in_one_line(tmp_path, capsys, flags, message):
+    assert main(["--directory", str(tmp_path), *SMALL, *flags]) == 2
+    error = capsys.readouterr().err
+    assert f"error: {message}" in error
+    assert "Traceback" not in error
+
+
+def test_a_flag_that_cannot_work_ends_like_a_wrong_flag(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--directory", str(tmp_path), "--num_pairs", "0"])
+    assert "--num_pairs must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_a_folder_without_permission(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["--directory", str(tmp_path / "file" / "pairs"), *SMALL]) == 2
+    assert f"error: Not a directory: {tmp_path}" in capsys.readouterr().err
