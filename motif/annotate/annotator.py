@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference, PreferenceChunk, count_labels
+from motif.preference import Preference, PreferenceChunk
 from motif.types import AnyArray, IndexArray, LabelArray
 
 
@@ -19,6 +19,7 @@ class Answers(NamedTuple):
     indices: IndexArray  # (B,) pairs of the dataset
     labels: LabelArray  # (B,) values of Preference
     probabilities: AnyArray | None = None  # (B, 3) float32: first, second, tie
+    tokens: int = 0  # that a language model wrote for them
 
 
 class Annotator(Protocol):
@@ -47,18 +48,28 @@ def annotate_chunk(
     unknown = np.flatnonzero(chunk.labels == Preference.UNKNOWN) + chunk.start
     done = chunk.stop - chunk.start - len(unknown)
     description = chunk.annotator if chunk.chunks == 1 else f"{chunk.annotator} [{chunk.chunk}]"
-    since_flush = 0
+    since_flush = tokens = 0
+    counts = np.zeros(len(Preference), np.int64)  # of the pairs labelled in this run
     with tqdm(total=chunk.stop - chunk.start, initial=done, unit="pair", desc=description) as bar:
         for answers in annotator.annotate(pairs, unknown):
             rows = answers.indices - chunk.start
             chunk.labels[rows] = answers.labels
             if chunk.probabilities is not None and answers.probabilities is not None:
                 chunk.probabilities[rows] = answers.probabilities
+            counts += np.bincount(answers.labels, minlength=len(Preference))
+            tokens += answers.tokens
+            speed = tokens / max(bar.format_dict["elapsed"], 1e-9)
+            bar.set_postfix_str(_progress(counts, speed), refresh=False)
             bar.update(len(rows))
             since_flush += len(rows)
             if since_flush >= flushing_freq:
                 chunk.flush()
                 since_flush = 0
-        counts = count_labels(chunk.labels)
-        bar.set_postfix(counts)
     return chunk.finish()
+
+
+def _progress(counts: IndexArray, tokens_per_second: float) -> str:
+    """Shares of ties and of pairs without an answer so far, and the model's speed."""
+    ties, unknown = counts[[Preference.TIE, Preference.UNKNOWN]] / max(counts.sum(), 1)
+    speed = f", {tokens_per_second:,.0f} tokens/s" if tokens_per_second else ""
+    return f"ties {ties:.1%}, unknown {unknown:.1%}{speed}"

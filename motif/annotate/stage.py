@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import numpy as np
+
 from motif.annotate.annotator import Annotator, annotate_chunk
+from motif.annotate.assemble import make_chat_model, make_language_model_annotator, make_prompt
 from motif.annotate.config import AnnotationConfig
+from motif.annotate.estimate import estimate
+from motif.annotate.language_model import LanguageModelAnnotator, captioned_pairs, show_turns
+from motif.errors import ConfigError
 from motif.pairs_dataset import PairsDataset
-from motif.preference import PreferenceChunk, count_labels, load_preferences
+from motif.preference import Preference, PreferenceChunk, count_labels, load_preferences
+from motif.types import IndexArray
 
 
 def make_annotator(config: AnnotationConfig) -> Annotator:
@@ -22,7 +31,7 @@ def make_annotator(config: AnnotationConfig) -> Annotator:
         from motif.annotate.game_progress import ReturnAnnotator
 
         return ReturnAnnotator()
-    raise NotImplementedError
+    return make_language_model_annotator(config)
 
 
 def annotate(config: AnnotationConfig) -> int:
@@ -31,21 +40,33 @@ def annotate(config: AnnotationConfig) -> int:
     Raises:
         MotifError: something the user can put right; labels so far are kept.
     """
+    if config.show_prompt is not None:
+        return show_prompt(config)
+    if config.estimate:
+        return print_estimate(config)
     annotator = make_annotator(config)
-    pairs = PairsDataset(config.directory, keys=annotator.keys)
-    chunk = PreferenceChunk(
+    with contextlib.ExitStack() as stack:
+        if isinstance(annotator, LanguageModelAnnotator):
+            stack.callback(annotator.close)
+        pairs = PairsDataset(config.directory, keys=annotator.keys)
+        chunk = stack.enter_context(_open_chunk(config, pairs, annotator))
+        missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=config.flushing_freq)
+    report(config, pairs, chunk, missing)
+    return 0
+
+
+def _open_chunk(
+    config: AnnotationConfig, pairs: PairsDataset, annotator: Annotator
+) -> PreferenceChunk:
+    return PreferenceChunk(
         pairs,
         config.annotator,
         annotator.source,
         chunk=config.chunk_number,
         chunks=config.n_annotation_chunks,
         ignore_existing=config.ignore_existing,
-        probabilities=config.answer_mode == "direct" and config.annotator_type == "llama",
+        probabilities=config.annotator_type == "llama" and config.answer_mode == "direct",
     )
-    with chunk:
-        missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=config.flushing_freq)
-    report(config, pairs, chunk, missing)
-    return 0
 
 
 def report(
@@ -67,3 +88,64 @@ def report(
         f"next: python -m scripts.train_reward --dataset_dir {config.directory} "
         f"--annotator {config.annotator} --experiment {config.annotator}"
     )
+
+
+def show_prompt(config: AnnotationConfig) -> int:
+    """Print what would be sent for one pair, and stop."""
+    prompt = make_prompt(config)
+    pairs = _open_for_reading(config)
+    index = config.show_prompt
+    if index is None or not 0 <= index < len(pairs):
+        raise ConfigError(f"--show-prompt {index}: the pairs are 0 to {len(pairs) - 1}")
+    (pair,) = captioned_pairs(
+        pairs,
+        np.array([index]),
+        use_messages=config.use_messages,
+        use_blstats=config.use_blstats,
+    )
+    turns = prompt.conversation(pair.first, pair.second)
+    if config.answer_mode == "direct":
+        turns.append({"role": "assistant", "content": prompt.direct_prefill})
+    print(show_turns(turns), end="")
+    if pair.first == pair.second:
+        print("(both captions are the same: this pair is a tie, the model is not asked)")
+    return 0
+
+
+def print_estimate(config: AnnotationConfig) -> int:
+    """Print how much there is to ask and what it costs, and stop."""
+    if config.annotator_type != "llama":
+        raise ConfigError("--estimate is for language models; the other annotators take seconds")
+    prompt = make_prompt(config)
+    pairs = _open_for_reading(config)
+    captioned = captioned_pairs(
+        pairs,
+        _indices_to_label(config, pairs),
+        use_messages=config.use_messages,
+        use_blstats=config.use_blstats,
+    )
+    counted = estimate(
+        captioned,
+        prompt,
+        lambda: make_chat_model(config),
+        dedupe=not config.no_dedupe,
+        orders=2 if config.answer_mode == "direct" else 1,
+        rate=config.rate,
+    )
+    print("\n".join(counted.lines(config.num_gpus)))
+    return 0
+
+
+def _open_for_reading(config: AnnotationConfig) -> PairsDataset:
+    return PairsDataset(config.directory, ("message", *["blstats"] * config.use_blstats))
+
+
+def _indices_to_label(config: AnnotationConfig, pairs: PairsDataset) -> IndexArray:
+    """Pairs of this chunk that have no label in a merged set."""
+    chunks, chunk = config.n_annotation_chunks, config.chunk_number
+    indices = np.arange(len(pairs) * chunk // chunks, len(pairs) * (chunk + 1) // chunks)
+    merged = config.directory / "preference" / f"{config.annotator}.npy"
+    if merged.is_file() and not config.ignore_existing:
+        labels = load_preferences(pairs, config.annotator)
+        indices = indices[labels[indices] == Preference.UNKNOWN]
+    return indices

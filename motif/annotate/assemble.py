@@ -1,0 +1,168 @@
+"""From the command line's settings to a language model annotator: prompt, engine, cache, source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from motif.annotate.cache import AnswerCache
+from motif.annotate.chat import ChatModel, Sampling
+from motif.annotate.config import AnnotationConfig
+from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
+from motif.annotate.prompt import Prompt, load_prompt, load_shipped_prompt
+from motif.errors import ConfigError
+
+FIRST_TOKEN_CANDIDATES = 20  # what vLLM and OpenAI allow at most, unless told otherwise
+WEIGHT_ARGUMENTS = ("quantization", "revision", "load_format", "hf_overrides", "tokenizer")
+TAIL = 1 << 16  # bytes of a weight file that stand for its content
+
+
+def make_prompt(config: AnnotationConfig) -> Prompt:
+    """The wording and goal that ``config`` asks for.
+
+    Raises:
+        ConfigError: there is none such, or the file is wrong.
+    """
+    if config.prompt_file is not None:
+        return load_prompt(config.prompt_file, config.goal_key, system_prompt=config.system_prompt)
+    return load_shipped_prompt(
+        config.prompt_version, config.goal_key, system_prompt=config.system_prompt
+    )
+
+
+def make_chat_model(config: AnnotationConfig) -> ChatModel:
+    """Load the model, or connect to its server.
+
+    Raises:
+        ModelError: that cannot be done.
+        MissingPackageError: the engine is not installed.
+    """
+    direct = config.answer_mode == "direct"
+    sampling = Sampling(
+        # The candidates' probabilities are those before sampling, whatever the temperature.
+        temperature=0.0 if direct else config.temperature,
+        top_p=1.0 if direct else config.top_p,
+        top_k=0 if direct else config.top_k,
+        max_new_tokens=config.max_new_tokens,
+        seed=config.seed,
+        prefilled=direct,
+        logprobs=FIRST_TOKEN_CANDIDATES if direct else 0,
+    )
+    if config.backend == "openai":
+        from motif.annotate.engine_openai import OpenAIChatModel
+
+        return OpenAIChatModel(
+            config.model_name,
+            sampling,
+            base_url=config.base_url,
+            api_key_env=config.api_key_env,
+            concurrency=config.num_workers,
+            timeout=config.timeout,
+            patience=config.server_patience,
+        )
+    from motif.annotate.engine_vllm import VLLMChatModel
+
+    return VLLMChatModel(
+        config.model_name,
+        sampling,
+        num_gpus=config.num_gpus,
+        dtype=config.dtype,
+        max_model_len=config.max_model_len,
+        engine_args=parse_engine_args(config),
+    )
+
+
+def parse_engine_args(config: AnnotationConfig) -> dict[str, Any]:
+    """``--engine-args`` as a dictionary.
+
+    Raises:
+        ConfigError: it is no JSON object.
+    """
+    try:
+        arguments = json.loads(config.engine_args)
+    except ValueError as error:
+        raise ConfigError(f"--engine-args is no JSON ({error}): {config.engine_args!r}") from None
+    if not isinstance(arguments, dict):
+        raise ConfigError(f"--engine-args must be a JSON object, not {config.engine_args!r}")
+    return arguments
+
+
+def make_language_model_annotator(config: AnnotationConfig) -> LanguageModelAnnotator:
+    """The annotator; its model is loaded when the first question comes up."""
+    prompt, source = make_prompt(config), describe_source(config)
+    direct = config.answer_mode == "direct"
+    window = config.batch_size
+    asked = {key: value for key, value in source.items() if key not in ("tie_margin", "min_mass")}
+    root = config.cache_dir or config.directory / "preference" / "answers"
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    return LanguageModelAnnotator(
+        prompt,
+        lambda: make_chat_model(config),
+        AnswerCache(root / digest, fresh=config.ignore_existing),
+        source=source,
+        options=AskingOptions(
+            use_messages=config.use_messages,
+            use_blstats=config.use_blstats,
+            direct=direct,
+            tie_margin=config.tie_margin,
+            min_mass=config.min_mass,
+            dedupe=not config.no_dedupe,
+            window=window,
+        ),
+        logdir=config.logdir,
+    )
+
+
+def describe_source(config: AnnotationConfig) -> dict[str, Any]:
+    """All that the labels depend on beside the dataset: provenance, and the cache's key."""
+    prompt = make_prompt(config)
+    source: dict[str, Any] = {
+        "type": "llm",
+        "model": _identify_model(config),
+        "goal": config.goal_key,
+        "prompt": {
+            "version": prompt.version,
+            "digest": prompt.digest,
+            "system_prompt": config.system_prompt,
+        },
+        "captions": {"messages": config.use_messages, "blstats": config.use_blstats},
+        "answer_mode": config.answer_mode,
+        "dedupe": not config.no_dedupe,
+    }
+    if config.answer_mode == "direct":
+        return source | {"tie_margin": config.tie_margin, "min_mass": config.min_mass}
+    return source | {
+        "sampling": {
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "top_k": config.top_k,
+            "max_new_tokens": config.max_new_tokens,
+            "seed": config.seed,
+        }
+    }
+
+
+def _identify_model(config: AnnotationConfig) -> dict[str, Any]:
+    if config.backend == "openai":
+        return {"name": config.model_name, "weights": "as served"}
+    arguments = parse_engine_args(config)
+    weights = {key: arguments[key] for key in WEIGHT_ARGUMENTS if key in arguments}
+    model: dict[str, Any] = {"name": config.model_name, "dtype": config.dtype, **weights}
+    folder = Path(config.model_name)
+    if folder.is_dir():
+        model |= {"name": folder.resolve().name, "digest": _digest_of_folder(folder)}
+    return model
+
+
+def _digest_of_folder(folder: Path) -> str:
+    """A name for a model's content: its settings, and the end of each file of weights."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".jinja", ".model", ".safetensors", ".bin", ".gguf"):
+            digest.update(f"{path.name} {path.stat().st_size} ".encode())
+            with path.open("rb") as file:
+                file.seek(max(path.stat().st_size - TAIL, 0))
+                digest.update(file.read())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,172 @@
+"""vLLM in this process. Only what vllm 0.14 and later ones share is used."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from tqdm import tqdm
+
+from motif.annotate.chat import ModelError, Reply, Request, Sampling
+from motif.errors import MissingPackageError
+
+INSTEAD = (
+    "what works without it: a server (--backend openai --base-url URL --model NAME), or no "
+    "language model at all (--annotator-type rules)"
+)
+
+
+class VLLMChatModel:
+    """A chat model inside ``vllm.LLM``; what is queued is answered in one call.
+
+    Args:
+        model: a hub id or a folder.
+        num_gpus: GPUs that share the model (tensor parallelism).
+        engine_args: further arguments for ``vllm.LLM``.
+
+    Raises:
+        MissingPackageError: vllm is not installed.
+        ModelError: there is no such model, no chat template, or too few GPUs.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        sampling: Sampling,
+        *,
+        num_gpus: int = 1,
+        dtype: str = "float16",
+        max_model_len: int | None = None,
+        engine_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        if importlib.util.find_spec("vllm") is None:
+            raise MissingPackageError(
+                f"vllm is not installed (pip install '.[vllm]', with an NVIDIA GPU); {INSTEAD}"
+            )
+        import vllm
+
+        _check_devices(num_gpus)
+        arguments = {
+            "tensor_parallel_size": num_gpus,
+            "dtype": dtype,
+            "max_model_len": max_model_len,
+            "seed": sampling.seed,
+            "enable_prefix_caching": True,
+            **(engine_args or {}),
+        }
+        try:
+            self._llm = vllm.LLM(model, **arguments)
+            self._template = self._llm.get_tokenizer()
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise ModelError(f"cannot load {model!r}: {_first_lines(error)}; {INSTEAD}") from None
+        if not getattr(self._template, "chat_template", None):
+            raise ModelError(
+                f"{model!r} has no chat template, so it is no chat model; take one that was tuned "
+                "for conversations (its name often ends in chat, instruct or it)"
+            )
+        self._sampling = sampling
+        self._parameters = vllm.SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=1 if sampling.prefilled else sampling.max_new_tokens,
+            logprobs=sampling.logprobs or None,
+        )
+        self._queue: list[Request] = []
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Tokens that prompt and answer may have together."""
+        return int(self._llm.model_config.max_model_len)
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queue requests for the next :meth:`collect`."""
+        self._queue.extend(requests)
+
+    def collect(self) -> list[Reply]:
+        """Answer all that is queued, in one batch that vLLM schedules as it likes.
+
+        Raises:
+            ModelError: a prompt is longer than the model allows, the chat template refuses a role,
+                or the engine died.
+        """
+        requests, self._queue = self._queue, []
+        try:
+            outputs = self._llm.chat(
+                [request.messages for request in requests],
+                self._parameters,
+                use_tqdm=partial(tqdm, position=1, leave=False, disable=None),
+                add_generation_prompt=not self._sampling.prefilled,
+                continue_final_message=self._sampling.prefilled,
+            )
+        except Exception as error:
+            # The template runs inside vLLM, whose errors and jinja's differ from one release to
+            # the next; whatever it was, the labels so far are kept.
+            raise ModelError(explain_refusal(_first_lines(error))) from error
+        return [_reply(request, output) for request, output in zip(requests, outputs)]
+
+    def close(self) -> None:
+        """Forget the queue; vLLM stops its processes when the model is dropped."""
+        self._queue.clear()
+        del self._llm
+
+
+def explain_refusal(problem: str) -> str:
+    """What an engine says it cannot do, with the way out."""
+    lowered = problem.lower()
+    if "system" in lowered and "role" in lowered:
+        advice = "this model takes no system turn; add --system-prompt False"
+    elif "chat template" in lowered or "chat_template" in lowered:
+        advice = "take a model that was tuned for conversations, for it must have a chat template"
+    elif "maximum context" in lowered or "model length" in lowered or "longer than" in lowered:
+        advice = "raise --max-model-len, or lower --max-new-tokens, or take a model with more room"
+    elif "continue_final_message" in lowered or "add_generation_prompt" in lowered:
+        advice = (
+            "this server cannot go on from the beginning of an answer; use vLLM, or "
+            "--answer-mode chain_of_thought"
+        )
+    else:
+        advice = "labels so far are kept; the same command goes on from there"
+    return f"the model did not answer: {problem}; {advice}"
+
+
+def _check_devices(num_gpus: int) -> None:
+    import torch
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu():
+        if num_gpus > 1:
+            raise ModelError(
+                f"--num-gpus {num_gpus}, but this vLLM runs on the CPU; use --num-gpus 1, or "
+                + INSTEAD
+            )
+        return
+    available = torch.cuda.device_count()
+    if available < num_gpus:
+        raise ModelError(
+            f"--num-gpus {num_gpus}, but this machine has {available} "
+            f"GPU{'' if available == 1 else 's'}; take a smaller model with fewer, or {INSTEAD}"
+        )
+
+
+def _reply(request: Request, output: Any) -> Reply:
+    completion = output.outputs[0]
+    first_token: tuple[tuple[str, float], ...] = ()
+    if completion.logprobs:
+        first_token = tuple(
+            (candidate.decoded_token or "", candidate.logprob)
+            for candidate in completion.logprobs[0].values()
+        )
+    return Reply(
+        request.tag,
+        completion.text,
+        len(output.prompt_token_ids or ()),
+        len(completion.token_ids),
+        first_token,
+    )
+
+
+def _first_lines(error: BaseException, most: int = 400) -> str:
+    return " ".join(str(error).split())[:most] or type(error).__name__

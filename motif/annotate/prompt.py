@@ -1,0 +1,198 @@
+"""Prompts as data: YAML files with a template, five goals, a retry question and an answer pattern.
+
+The format is described in docs/annotation.md; ``motif/annotate/prompts`` holds the shipped ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import yaml
+
+from motif.annotate.chat import Message
+from motif.errors import ConfigError
+
+SHIPPED = Path(__file__).parent / "prompts"
+PLACEHOLDERS = ("goal", "caption_1", "caption_2")
+TEXTS = ("version", "system", "template", "retry", "answer_pattern", "direct_prefill")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One wording with one goal filled in."""
+
+    version: str
+    system: str | None  # None: no system turn is sent
+    template: str  # the user's turn, with $caption_1 and $caption_2 left
+    retry: str
+    answer_pattern: str  # a regular expression whose one group is 1, 2 or none
+    direct_prefill: str  # how the answer begins, up to the token that decides
+
+    @property
+    def digest(self) -> str:
+        """A name for all the texts that can reach the model."""
+        content = json.dumps(self.__dict__, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def conversation(self, first: str, second: str) -> list[Message]:
+        """The turns that open the conversation about two captions."""
+        user = Template(self.template).substitute(caption_1=first, caption_2=second)
+        turns = [Message(role="user", content=user)]
+        if self.system is not None:
+            turns.insert(0, Message(role="system", content=self.system))
+        return turns
+
+
+def shipped_versions() -> list[str]:
+    """Names of the wordings that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def load_prompt(path: Path, goal_key: str, *, system_prompt: bool = True) -> Prompt:
+    """Read a prompt file and fill in one of its goals.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, lacks a key, or has a wrong one, a wrong
+            placeholder or pattern (the message names the line); or it has no such goal.
+    """
+    document = _Document(path)
+    texts = {key: document.text(key) for key in TEXTS}
+    goals = document.texts("goals")
+    document.refuse_other_keys({*TEXTS, "goals"})
+    document.check_placeholders("template", texts["template"])
+    document.check_pattern("answer_pattern", texts["answer_pattern"])
+    if goal_key not in goals:
+        raise ConfigError(
+            f"no goal {goal_key!r} in {path}, line {document.line('goals')}; "
+            f"there are: {', '.join(goals)}"
+        )
+    # Only $goal is filled in here; the captions' own text is substituted later, and never scanned.
+    kept = {"caption_1": "${caption_1}", "caption_2": "${caption_2}"}
+    goal = goals[goal_key].strip().replace("$", "$$")
+    template = _tidy(Template(_escape_twice(texts["template"])).substitute(goal=goal, **kept))
+    return Prompt(
+        version=texts["version"].strip(),
+        system=texts["system"].strip() if system_prompt else None,
+        template=template,
+        retry=texts["retry"].strip(),
+        answer_pattern=texts["answer_pattern"].strip(),
+        direct_prefill=texts["direct_prefill"],
+    )
+
+
+def load_shipped_prompt(version: str, goal_key: str, *, system_prompt: bool = True) -> Prompt:
+    """One of the package's own wordings.
+
+    Raises:
+        ConfigError: there is no such version or goal.
+    """
+    if version not in shipped_versions():
+        raise ConfigError(
+            f"no prompt version {version!r}; there are: {', '.join(shipped_versions())}; "
+            "for your own wording use --prompt-file FILE"
+        )
+    return load_prompt(SHIPPED / f"{version}.yaml", goal_key, system_prompt=system_prompt)
+
+
+def _escape_twice(template: str) -> str:
+    """A literal ``$$`` must survive the first of two substitutions."""
+    return template.replace("$$", "$$$$")
+
+
+def _tidy(template: str) -> str:
+    """No blanks before line ends (an empty goal leaves one), none around the whole."""
+    return re.sub(r"[ \t]+$", "", template, flags=re.MULTILINE).strip()
+
+
+class _Document:
+    """A YAML mapping whose errors name their line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise ConfigError(f"cannot read the prompt file {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"the prompt file {path} is not UTF-8 text") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else 1
+            problem = getattr(error, "problem", None) or "not valid"
+            raise ConfigError(f"{path}, line {line}: no valid YAML: {problem}") from None
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError(f"{path}, line 1: a mapping with the keys {', '.join(TEXTS)}, goals")
+        self.nodes: dict[str, yaml.Node] = {key.value: value for key, value in root.value}
+        self.key_lines: dict[str, int] = {
+            key.value: key.start_mark.line + 1 for key, _ in root.value
+        }
+        self.last_line = root.end_mark.line + 1
+
+    def line(self, key: str) -> int:
+        return self.key_lines[key]
+
+    def error(self, line: int, problem: str) -> ConfigError:
+        return ConfigError(f"{self.path}, line {line}: {problem}")
+
+    def _node(self, key: str) -> yaml.Node:
+        if key not in self.nodes:
+            raise self.error(self.last_line, f"the file ends without the key {key!r}")
+        return self.nodes[key]
+
+    def text(self, key: str) -> str:
+        node = self._node(key)
+        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
+            raise self.error(self.line(key), f"{key!r} must be a text")
+        return str(node.value)
+
+    def texts(self, key: str) -> dict[str, str]:
+        node = self._node(key)
+        if not isinstance(node, yaml.MappingNode) or not node.value:
+            raise self.error(self.line(key), f"{key!r} must map names to texts")
+        for name, value in node.value:
+            if not isinstance(value, yaml.ScalarNode):
+                raise self.error(name.start_mark.line + 1, f"{name.value!r} must be a text")
+        return {name.value: str(value.value) for name, value in node.value}
+
+    def refuse_other_keys(self, known: set[str]) -> None:
+        for key, line in self.key_lines.items():
+            if key not in known:
+                raise self.error(line, f"unknown key {key!r}; known: {', '.join(sorted(known))}")
+
+    def check_placeholders(self, key: str, text: str) -> None:
+        found = set()
+        for match in Template.pattern.finditer(text):
+            name = match["named"] or match["braced"]
+            if name in PLACEHOLDERS:
+                found.add(name)
+            elif match["escaped"] is None:
+                wrong = text[match.start() :].split()[0]
+                raise self.error(
+                    self._line_of(key, text, match.start()),
+                    f"{wrong!r} is no placeholder; there are $goal, $caption_1, $caption_2, "
+                    "and $$ for a dollar sign",
+                )
+        missing = [name for name in PLACEHOLDERS if name not in found]
+        if missing:
+            raise self.error(self.line(key), f"{key!r} lacks the placeholder ${missing[0]}")
+
+    def check_pattern(self, key: str, pattern: str) -> None:
+        try:
+            groups = re.compile(pattern.strip(), re.IGNORECASE).groups
+        except re.error as error:
+            raise self.error(self.line(key), f"{key!r} is no regular expression: {error}") from None
+        if groups != 1:
+            raise self.error(
+                self.line(key), f"{key!r} must have one group, around 1|2|none, but has {groups}"
+            )
+
+    def _line_of(self, key: str, text: str, position: int) -> int:
+        """The file's line of a place in a text (of its first line, unless it is a | block)."""
+        node = self.nodes[key]
+        first = int(node.start_mark.line) + 1
+        return first + 1 + text.count("\n", 0, position) if node.style == "|" else first
