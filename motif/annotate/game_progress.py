@@ -1,0 +1,37 @@
+"""Annotators that read the game's own numbers: its final score, or the rewards of a side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from motif.annotate.annotator import Answers
+from motif.annotate.rules import prefer_larger
+from motif.pairs_dataset import PairsDataset
+from motif.types import IndexArray
+
+
+class ScoreAnnotator:
+    """Prefers the side from the game that ended with the higher score; equal is a tie."""
+
+    keys = ("message", "score")
+
+    def __init__(self) -> None:
+        self.source = {"type": "score"}
+
+    def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
+        yield Answers(indices, prefer_larger(pairs["score"][indices]))
+
+
+class ReturnAnnotator:
+    """Prefers the side with the higher sum of game rewards over its steps; equal is a tie."""
+
+    keys = ("message", "rewards")
+
+    def __init__(self) -> None:
+        self.source = {"type": "return"}
+
+    def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
+        reward_BPT = pairs["rewards"][indices]
+        yield Answers(indices, prefer_larger(reward_BPT.sum(axis=2, dtype=np.float64)))

@@ -1,0 +1,137 @@
+"""An annotator that needs no language model: hand-written message patterns with a value a goal."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from motif.annotate.annotator import Answers
+from motif.errors import ConfigError
+from motif.messages import decode, keys
+from motif.pairs_dataset import PairsDataset
+from motif.preference import Preference
+from motif.types import AnyArray, IndexArray, LabelArray, MessageArray
+
+RULES = Path(__file__).with_name("rules.yaml")
+PAIRS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a message is worth, for one goal, if ``pattern`` occurs in it."""
+
+    pattern: re.Pattern[str]
+    value: float
+
+
+def prefer_larger(value_BP: AnyArray) -> LabelArray:
+    """The label of each pair (B,) from what its sides (B, 2) are worth; equal is a tie.
+
+    Values are compared to six digits after the point: sums of the same numbers in another order
+    are equal.
+    """
+    rounded_BP = np.round(np.asarray(value_BP, dtype=np.float64), 6)
+    first, second = rounded_BP[:, 0], rounded_BP[:, 1]
+    labels = np.full(len(rounded_BP), Preference.TIE, np.int8)
+    labels[first > second] = Preference.FIRST
+    labels[second > first] = Preference.SECOND
+    return labels
+
+
+class RulesAnnotator:
+    """Prefers the side whose messages are worth more; SPEC section 1, ``rules_msg_<goal>``.
+
+    Args:
+        goal: one of the file's goals.
+        rules_file: a user's own patterns; ``rules.yaml`` beside this module tells the format.
+
+    Raises:
+        ConfigError: no such goal, or the file cannot be read or has a mistake.
+    """
+
+    keys = ("message",)
+
+    def __init__(self, goal: str, rules_file: Path | None = None) -> None:
+        path = rules_file or RULES
+        text = _read(path)
+        self.rules = load_rules(text, goal, path)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.source = {"type": "rules", "goal": goal, "rules_sha256": digest}
+        self._values: dict[bytes, float] = {}  # of the distinct messages so far
+
+    def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
+        for start in range(0, len(indices), PAIRS_AT_ONCE):
+            block = indices[start : start + PAIRS_AT_ONCE]
+            yield Answers(block, prefer_larger(self.values(pairs.messages[block]).mean(axis=2)))
+
+    def values(self, messages: MessageArray) -> AnyArray:
+        """What each message of (..., 256) is worth; each distinct one is evaluated once."""
+        rows = keys(messages)
+        for key in set(rows).difference(self._values):
+            self._values[key] = self.value(decode(key))
+        return np.array([self._values[key] for key in rows]).reshape(messages.shape[:-1])
+
+    def value(self, text: str) -> float:
+        """The sum of the rules whose pattern occurs in ``text``."""
+        return float(sum(rule.value for rule in self.rules if rule.pattern.search(text)))
+
+
+def load_rules(text: str, goal: str, path: Path) -> list[Rule]:
+    """The rules of ``text``, the content of ``path``, for one goal.
+
+    Raises:
+        ConfigError: naming the entry that is wrong, or the goals there are.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if not isinstance(content, Mapping) or set(content) != {"goals", "rules"}:
+        raise ConfigError(f"{path} must have the two keys goals and rules, each a list")
+    goals, entries = content["goals"], content["rules"]
+    if not (isinstance(goals, list) and isinstance(entries, list) and entries):
+        raise ConfigError(f"{path} must have the two keys goals and rules, each a list")
+    if goal not in goals:
+        raise ConfigError(f"unknown --goal_key {goal!r}; {path} has: {', '.join(map(str, goals))}")
+    return [
+        _rule(entry, goal, goals, f"{path}, rule {number}")
+        for number, entry in enumerate(entries, start=1)
+    ]
+
+
+def _rule(entry: Any, goal: str, goals: list[Any], where: str) -> Rule:
+    if not isinstance(entry, Mapping) or not {"pattern", "values"} <= set(entry):
+        raise ConfigError(f"{where}: needs a pattern and values, got {entry!r}")
+    unknown = set(entry) - {"pattern", "values", "example"}
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {sorted(map(str, unknown))[0]!r}")
+    try:
+        pattern = re.compile(str(entry["pattern"]), re.IGNORECASE)
+    except re.error as error:
+        raise ConfigError(f"{where}: bad pattern {entry['pattern']!r}: {error}") from None
+    example = entry.get("example")
+    if example is not None and not pattern.search(str(example)):
+        raise ConfigError(f"{where}: {entry['pattern']!r} does not match its example {example!r}")
+    values = entry["values"]
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: values must map goals to numbers, got {values!r}")
+    for name, value in values.items():
+        if name not in [*goals, "all"]:
+            raise ConfigError(f"{where}: unknown goal {name!r}; the file's goals: {goals}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"{where}: the value of {name} must be a number, got {value!r}")
+    return Rule(pattern, float(values.get(goal, values.get("all", 0))))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the rules file {path}: {error}") from None
