@@ -1,0 +1,246 @@
+"""Reward checkpoints: weights with the statistics that belong to them, in one file.
+
+``<run folder>/checkpoint_p0/checkpoint_<iteration>.pth`` holds plain types and tensors: ``model``,
+``optimizer``, ``config``, ``iteration``, ``epoch``, ``reward_mean``, ``reward_var``, ``quantiles``,
+``train_messages``, ``history`` and ``fingerprint``.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motif.atomic_write import atomic_write
+from motif.errors import CheckpointError, ConfigError
+from motif.reward.encoder import EncoderSettings
+from motif.reward.model import RewardModel
+from motif.reward.statistics import Rewards, normalise
+from motif.types import AnyArray, MessageArray
+
+CHECKPOINT_FOLDER = "checkpoint_p0"
+CONTENT = (
+    "model",
+    "optimizer",
+    "config",
+    "iteration",
+    "epoch",
+    "reward_mean",
+    "reward_var",
+    "quantiles",
+    "train_messages",
+    "history",
+    "fingerprint",
+)
+RELEASE_CONTENT = ("num_iter", "model", "reward_mean", "reward_var")
+ROWS_AT_ONCE = 4096  # messages in one forward pass without gradient
+
+
+@dataclass(frozen=True)
+class LoadedReward:
+    """A trained reward model with the statistics that normalise it."""
+
+    model: RewardModel
+    mean: float
+    variance: float
+    quantiles: Mapping[float, float]  # of the normalised reward, over distinct training messages
+    train_messages: MessageArray  # (U, 256), distinct; none for an imported checkpoint
+    config: Mapping[str, Any]  # the settings it was trained with
+    path: Path
+
+    def normalise(self, rewards: Rewards) -> Rewards:
+        """Raw rewards to r̂ = (r − mean) / √variance."""
+        return normalise(rewards, self.mean, self.variance)
+
+    def threshold(self, quantile: float) -> float:
+        """The normalised reward at ``quantile``; 0 means no threshold: minus infinity.
+
+        Raises:
+            CheckpointError: this quantile is not stored.
+        """
+        if quantile == 0:
+            return -np.inf
+        for level, value in self.quantiles.items():
+            if abs(level - quantile) < 1e-9:
+                return value
+        stored = ", ".join(f"{level:.2f}" for level in self.quantiles)
+        raise CheckpointError(
+            f"--eps_threshold_quantile {quantile}: {self.path} stores the quantiles {stored}; "
+            "choose one of them, or 0 for no threshold"
+        )
+
+
+def score_messages(
+    loaded: LoadedReward, messages_UC: MessageArray, blstats: AnyArray | None = None
+) -> NDArray[np.float32]:
+    """Normalised rewards (U,) of messages (U, 256) uint8.
+
+    Args:
+        blstats: (U, 27) float32, scaled by ``motif.blstats.scale_blstats``; only for a model that
+            reads them.
+    """
+    device = loaded.model.head.weight.device
+    rewards = np.empty(len(messages_UC), dtype=np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(messages_UC), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            messages = torch.from_numpy(messages_UC[part]).to(device)
+            status = None if blstats is None else torch.from_numpy(blstats[part]).to(device)
+            rewards[part] = loaded.model(messages, status).cpu().numpy()
+    return loaded.normalise(rewards)
+
+
+def list_checkpoints(run_folder: str | Path) -> dict[int, Path]:
+    """The checkpoints of a run folder by iteration, in ascending order."""
+    found = {}
+    for path in (Path(run_folder) / CHECKPOINT_FOLDER).glob("checkpoint_*.pth"):
+        if match := re.fullmatch(r"checkpoint_(\d+)", path.stem):
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
+
+
+def save_checkpoint(run_folder: Path, content: Mapping[str, Any], *, keep: int = 0) -> Path:
+    """Write a checkpoint whole, then remove all but the newest ``keep`` (0: remove none)."""
+    path = run_folder / CHECKPOINT_FOLDER / f"checkpoint_{content['iteration']}.pth"
+    with atomic_write(path) as temporary:
+        torch.save({name: content[name] for name in CONTENT}, temporary)
+    if keep:
+        for old in list(list_checkpoints(run_folder).values())[:-keep]:
+            old.unlink(missing_ok=True)
+    return path
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file, on the CPU.
+
+    Raises:
+        CheckpointError: damaged, no checkpoint of a reward model, or one of the release.
+    """
+    content = read_plain_file(path)
+    if set(CONTENT) <= set(content):
+        return content
+    if set(RELEASE_CONTENT) <= set(content):
+        raise CheckpointError(
+            f"{path} was made by the original release; import it: python -m "
+            f"scripts.import_release_reward --release_dir {path.parent.parent} "
+            "--train_dir train_dir/reward_saving_dir --experiment imported_reward"
+        )
+    missing = ", ".join(name for name in CONTENT if name not in content)
+    raise CheckpointError(f"{path} is no reward checkpoint: it lacks {missing}")
+
+
+def read_plain_file(path: Path) -> dict[str, Any]:
+    """A dict of tensors and plain types that torch saved; no other object is ever unpickled.
+
+    Raises:
+        CheckpointError: the file is damaged or holds something else.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path} is damaged or holds more than tensors and plain values ({reason}); restore "
+            "it, or delete it to fall back to the checkpoint before"
+        ) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def find_checkpoint(run_folder: str | Path, checkpoint_num: int = 0) -> Path:
+    """The file of iteration ``checkpoint_num``; 0 is the last one.
+
+    Raises:
+        CheckpointError: no such folder or checkpoint; the message lists what is there.
+    """
+    run_folder = Path(run_folder)
+    command = (
+        f"python -m scripts.train_reward --train_dir {run_folder.parent} "
+        f"--experiment {run_folder.name}"
+    )
+    if not run_folder.is_dir():
+        raise CheckpointError(f"no reward folder {run_folder}; train one: {command}")
+    checkpoints = list_checkpoints(run_folder)
+    if not checkpoints:
+        there = ", ".join(sorted(path.name for path in run_folder.iterdir())) or "nothing"
+        raise CheckpointError(
+            f"no reward checkpoint in {run_folder / CHECKPOINT_FOLDER} (in {run_folder} there is: "
+            f"{there}); train one: {command}"
+        )
+    if checkpoint_num == 0:
+        return list(checkpoints.values())[-1]
+    if checkpoint_num not in checkpoints:
+        there = ", ".join(str(iteration) for iteration in checkpoints)
+        raise CheckpointError(
+            f"--checkpoint_num {checkpoint_num}: {run_folder} has the iterations {there}; choose "
+            "one of them, or 0 for the last"
+        )
+    return checkpoints[checkpoint_num]
+
+
+def load_reward_model(
+    run_folder: str | Path,
+    checkpoint_num: int = 0,
+    device: str | torch.device = "cpu",
+    *,
+    expected: Mapping[str, Any] | None = None,
+) -> LoadedReward:
+    """Load a trained reward model, ready to score messages.
+
+    Args:
+        checkpoint_num: an iteration; 0 is the last one.
+        expected: settings that it must have been trained with, by flag name.
+
+    Raises:
+        CheckpointError: no folder, no checkpoint, a damaged one, or one made with other flags.
+    """
+    path = find_checkpoint(run_folder, checkpoint_num)
+    content = read_checkpoint(path)
+    config = content["config"]
+    for name, value in (expected or {}).items():
+        if config.get(name) != value:
+            raise CheckpointError(
+                f"{path} was made with --{name} {config.get(name)}, not {value}; leave the flag "
+                "out, or train another reward model with it"
+            )
+    model = build_model(path, config, content["model"]).to(device)
+    return LoadedReward(
+        model=model.eval().requires_grad_(False),
+        mean=content["reward_mean"],
+        variance=content["reward_var"],
+        quantiles={float(level): value for level, value in content["quantiles"].items()},
+        train_messages=content["train_messages"].numpy(),
+        config=config,
+        path=path,
+    )
+
+
+def build_model(
+    path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> RewardModel:
+    """The reward model that ``config`` describes, with ``weights``.
+
+    Raises:
+        CheckpointError: they do not fit together.
+    """
+    known = {field.name for field in fields(EncoderSettings)}
+    try:
+        settings = EncoderSettings(**{name: config[name] for name in known if name in config})
+        model = RewardModel(settings)
+        model.load_state_dict(weights)
+    except (ConfigError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{path}: its weights do not fit its settings ({reason}); it was made with other flags "
+            "or is damaged; train the reward again, or import it again"
+        ) from None
+    return model

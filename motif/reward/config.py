@@ -1,0 +1,92 @@
+"""Settings of stage 2; the names are those of the release's flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from motif.cli import option
+from motif.errors import ConfigError
+from motif.reward.device import DeviceName
+from motif.reward.encoder import EncoderSettings
+
+NO_EFFECT = {
+    "num_workers": "the messages are in memory; nothing is left to load beside training",
+    "algo": "the reward model is trained by plain supervised learning",
+    "env": "the reward model learns from the pairs dataset alone",
+    "wandb": "metrics go to TensorBoard and to CSV files in the run folder",
+}
+# A run may go on with other values of these: the result is the same, or further along.
+FREE_TO_CHANGE = {
+    *("dataset_dir", "train_dir", "experiment", "num_epochs", "device", "keep_checkpoints"),
+    *NO_EFFECT,
+}
+
+
+@dataclass(frozen=True)
+class RewardTrainingConfig:
+    """What ``scripts.train_reward`` takes.
+
+    Raises:
+        ConfigError: a value that cannot work.
+    """
+
+    dataset_dir: str = option("motif_dataset", "the pairs dataset")
+    annotator: str = option("rules_msg_defaultgoal", "the label set: preference/<annotator>.npy")
+    train_dir: str = option("train_dir/reward_saving_dir", "where run folders are made")
+    experiment: str = option("standard_reward", "name of the run folder")
+    batch_size: int = option(1024, "pairs in a batch")
+    reward_lr: float = option(1e-4, "Adam's learning rate; the paper's recipe has 1e-5")
+    num_epochs: int = option(5, "passes over the training pairs; the paper's recipe has 10")
+    seed: int = option(777, "of the split, the weights and the order of the pairs")
+    device: DeviceName = option("auto", "auto is the GPU if there is one")
+    soft_labels: bool = option(
+        False, "learn from the judge's probabilities, preference/<annotator>.probs.npy"
+    )
+    keep_checkpoints: int = option(0, "keep only the newest so many; 0: all")
+    reward_encoder: Literal["nle_torchbeast_encoder"] = option(
+        "nle_torchbeast_encoder", "the network"
+    )
+    encoder_msg_model: Literal["lt_cnn", "lt_cnn_small"] = option(
+        "lt_cnn", "its message encoder: the paper's, or a smaller one of the first 128 characters"
+    )
+    encoder_embedding_dim: int = option(128, "width of the blstats branch")
+    encoder_hidden_dim: int = option(512, "width of the encoder's output")
+    use_blstats: bool = option(False, "read the bottom-line statistics beside the message")
+    use_glyphs: bool = option(False, "not possible: the pairs hold no glyphs")
+    use_crop: bool = option(False, "not possible: the pairs hold no glyphs")
+    num_workers: int | None = option(None, "accepted, no effect: all messages are in memory")
+    algo: str | None = option(None, "accepted, no effect")
+    env: str | None = option(None, "accepted, no effect")
+    wandb: str | None = option(None, "accepted, no effect; there is TensorBoard")
+
+    def __post_init__(self) -> None:
+        for name in ("use_glyphs", "use_crop"):
+            if getattr(self, name):
+                raise ConfigError(
+                    f"--{name} True: the pairs hold no glyphs to train on; leave it out "
+                    "(--use_blstats is possible)"
+                )
+        for name in ("batch_size", "num_epochs", "reward_lr"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"--{name} {getattr(self, name)}: it must be more than 0")
+        for name in ("seed", "keep_checkpoints"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"--{name} {getattr(self, name)}: it must be 0 or more")
+        self.encoder_settings()
+
+    @property
+    def run_folder(self) -> Path:
+        """Where everything of this run goes."""
+        return Path(self.train_dir) / self.experiment
+
+    def encoder_settings(self) -> EncoderSettings:
+        """The part that fixes the network's shape."""
+        return EncoderSettings(
+            reward_encoder=self.reward_encoder,
+            encoder_msg_model=self.encoder_msg_model,
+            encoder_embedding_dim=self.encoder_embedding_dim,
+            encoder_hidden_dim=self.encoder_hidden_dim,
+            use_blstats=self.use_blstats,
+        )

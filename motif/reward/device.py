@@ -1,0 +1,23 @@
+"""Where tensors go."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from motif.errors import ConfigError
+
+DeviceName = Literal["auto", "cpu", "gpu", "cuda"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is the GPU if there is one; ``gpu`` and ``cuda`` insist on it.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name in ("gpu", "cuda") and not available:
+        raise ConfigError(f"--device {name}: torch sees no GPU here; use --device cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")

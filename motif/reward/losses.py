@@ -1,0 +1,46 @@
+"""Bradley-Terry cross-entropy and accuracy, as pure functions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from motif.preference import Preference
+
+_TARGETS = {  # the probability that each side is the better one
+    Preference.FIRST: (1.0, 0.0),
+    Preference.SECOND: (0.0, 1.0),
+    Preference.TIE: (0.5, 0.5),
+}
+
+
+def targets_from_labels(labels_B: Tensor) -> Tensor:
+    """Targets (B, 2) float32 of labels that are first, second or tie; a tie is (1/2, 1/2)."""
+    table = torch.tensor([_TARGETS[Preference(label)] for label in range(len(_TARGETS))])
+    return table.to(labels_B.device)[labels_B.long()]
+
+
+def targets_from_probabilities(probabilities_B3: Tensor) -> Tensor:
+    """Targets (B, 2) of probabilities (first, second, tie); a tie's mass goes half to each side."""
+    return probabilities_B3[:, :2] + probabilities_B3[:, 2:] / 2
+
+
+def preference_loss(scores_BP: Tensor, targets_BP: Tensor) -> Tensor:
+    """Mean cross-entropy between targets and P(side) = softmax of the two scores.
+
+    Equation 1 of the paper (Bradley and Terry 1952). Equal scores cost ln 2 whatever the target.
+    """
+    return F.cross_entropy(scores_BP, targets_BP)
+
+
+def count_agreements(scores_BP: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
+    """How many pairs with a preference the scores order alike, and how many pairs have one.
+
+    Two int64 scalars, to be summed over batches. Equal scores order nothing: they do not agree.
+    """
+    # Differs from the release: a mean of batch means is NaN if one batch is all ties.
+    first = (labels_B == Preference.FIRST) & (scores_BP[:, 0] > scores_BP[:, 1])
+    second = (labels_B == Preference.SECOND) & (scores_BP[:, 1] > scores_BP[:, 0])
+    preferred = (labels_B == Preference.FIRST) | (labels_B == Preference.SECOND)
+    return (first | second).sum(), preferred.sum()

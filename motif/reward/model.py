@@ -1,0 +1,62 @@
+"""The reward model: one number for each observation's message."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from motif.reward.encoder import EncoderSettings, RewardEncoder
+
+
+class RewardModel(nn.Module):
+    """r(message), a preference model's latent score (paper, section 2; SPEC section 4).
+
+    Linear layers start orthogonal with gain 1 and bias 0; Conv1d and Embedding as torch makes them.
+    """
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = RewardEncoder(settings)
+        self.head = nn.Linear(settings.encoder_hidden_dim, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.orthogonal_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, messages: Tensor, blstats: Tensor | None = None) -> Tensor:
+        """Rewards (...) of messages (..., 256) uint8.
+
+        A model with the blstats branch needs them too, scaled: (..., 27). Every message is
+        encoded, equal ones again; :meth:`forward_distinct` is the fast way.
+        """
+        leading = messages.shape[:-1]
+        features = self.encoder.message(messages.reshape(-1, messages.shape[-1]))
+        return self._score(features.reshape(*leading, -1), blstats)
+
+    def forward_distinct(
+        self, messages_UC: Tensor, index: Tensor, blstats: Tensor | None = None
+    ) -> Tensor:
+        """Rewards (...) of ``messages_UC[index]``, each distinct message encoded once."""
+        used, position = torch.unique(index, return_inverse=True)
+        features_UF = self.encoder.message(messages_UC[used])
+        if blstats is None:
+            return self._score(features_UF, None)[position]
+        return self._score(features_UF[position], blstats)
+
+    def _score(self, features: Tensor, blstats: Tensor | None) -> Tensor:
+        rewards: Tensor = self.head(F.relu(self.encoder(features, blstats))).squeeze(-1)
+        return rewards
+
+
+def make_reward_model(settings: EncoderSettings, *, seed: int) -> RewardModel:
+    """A new model whose weights depend on ``seed`` alone; torch's generator stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return RewardModel(settings)
+
+
+def side_scores(rewards_BPT: Tensor) -> Tensor:
+    """The score of each side of a pair (B, 2): the mean reward over its steps."""
+    return rewards_BPT.mean(dim=-1)

@@ -1,0 +1,191 @@
+"""Import a reward checkpoint of the original release into a run folder of ours."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motif.atomic_write import write_json
+from motif.cli import option
+from motif.errors import CheckpointError, ConfigError
+from motif.messages import MESSAGE_LENGTH
+from motif.reward.checkpoint import (
+    RELEASE_CONTENT,
+    build_model,
+    find_checkpoint,
+    list_checkpoints,
+    read_plain_file,
+    save_checkpoint,
+)
+from motif.reward.encoder import MESSAGE_MODELS, EncoderSettings
+from motif.reward.metrics import QUANTILE_FILE, empty_history
+
+# The release's reward model is a whole actor-critic; these parts of it never touch the reward.
+IGNORED = (
+    *("critic_linear.", "action_parameterization.", "core."),
+    *("returns_normalizer.", "obs_normalizer."),
+)
+RENAMED = {  # beside the message encoder: the release's prefix, ours
+    "encoder.fc.": "encoder.trunk.",
+    "encoder.embed_blstats.": "encoder.blstats.",
+    "reward_fn.1.": "head.",
+}
+
+
+@dataclass(frozen=True)
+class ReleaseImportConfig:
+    """What ``scripts.import_release_reward`` takes."""
+
+    release_dir: str = option("", "run folder of the release: cfg.json, checkpoint_p0 …")
+    checkpoint_num: int = option(0, "iteration to import; 0: the last")
+    train_dir: str = option("train_dir/reward_saving_dir", "where run folders are made")
+    experiment: str = option("imported_reward", "name of the new run folder")
+
+    def __post_init__(self) -> None:
+        if not self.release_dir:
+            raise ConfigError("--release_dir is required: the run folder of the release")
+
+
+def import_release_reward(config: ReleaseImportConfig) -> int:
+    """Make ``<train_dir>/<experiment>`` with one checkpoint that ``load_reward_model`` reads.
+
+    The weights, mean and variance are the release's; so are the quantiles, which it rounds to two
+    decimals.
+
+    Raises:
+        CheckpointError: something is missing, damaged, of another shape, or already there.
+    """
+    release, folder = Path(config.release_dir), Path(config.train_dir) / config.experiment
+    if list_checkpoints(folder):
+        raise CheckpointError(f"{folder} has checkpoints already; choose another --experiment")
+    path = find_checkpoint(release, config.checkpoint_num)
+    content = read_plain_file(path)
+    missing = ", ".join(name for name in RELEASE_CONTENT if name not in content)
+    if missing:
+        raise CheckpointError(f"{path} is no reward checkpoint of the release: it lacks {missing}")
+    settings = asdict(_settings(release / "cfg.json"))
+    weights = convert_weights(content["model"], settings["encoder_msg_model"])
+    build_model(path, settings, weights)
+    imported: dict[str, Any] = {
+        "model": weights,
+        "optimizer": None,
+        "config": {**settings, "imported_from": str(path)},
+        "iteration": int(content["num_iter"]),
+        "epoch": 0,
+        "reward_mean": float(content["reward_mean"]),
+        "reward_var": float(content["reward_var"]),
+        "quantiles": read_quantiles(release, int(content["num_iter"])),
+        "train_messages": torch.empty((0, MESSAGE_LENGTH), dtype=torch.uint8),
+        "history": empty_history(),
+        "fingerprint": "",
+    }
+    saved = save_checkpoint(folder, imported)
+    write_json(folder / "cfg.json", imported["config"])
+    print(f"imported {path} as {saved}; use it with --reward_dir {folder}")
+    return 0
+
+
+def convert_weights(weights: dict[str, Tensor], message_model: str) -> dict[str, Tensor]:
+    """The release's tensors under our names.
+
+    Raises:
+        CheckpointError: a tensor that the release's reward model does not have.
+    """
+    message = _message_names(weights, len(MESSAGE_MODELS[message_model].convolutions))
+    converted = {}
+    for name, tensor in weights.items():
+        prefix = next((old for old in RENAMED if name.startswith(old)), None)
+        if name in message:
+            converted[message[name]] = tensor
+        elif prefix is not None:
+            converted[RENAMED[prefix] + name.removeprefix(prefix)] = tensor
+        elif not name.startswith(IGNORED):
+            raise CheckpointError(
+                f"tensor {name!r} belongs to no reward model of the release that can be imported "
+                "(glyph and crop encoders cannot)"
+            )
+    return converted
+
+
+def _message_names(weights: dict[str, Tensor], convolutions: int) -> dict[str, str]:
+    """Names of the message encoder: ``conv1``, then all other layers in one numbered sequence."""
+    numbers = {int(match[1]) for name in weights if (match := _SEQUENCE.match(name))}
+    layers = ["encoder.conv1", *(f"encoder.conv2_6_fc.{number}" for number in sorted(numbers))]
+    names = {"encoder.char_lt.weight": "encoder.message.embedding.weight"}
+    for position, layer in enumerate(layers):
+        if position < convolutions:
+            ours = f"encoder.message.convolutions.{position}"
+        else:
+            ours = f"encoder.message.linears.{position - convolutions}"
+        names |= {f"{layer}.{part}": f"{ours}.{part}" for part in ("weight", "bias")}
+    return names
+
+
+_SEQUENCE = re.compile(r"encoder\.conv2_6_fc\.(\d+)\.")
+
+
+def read_quantiles(run_folder: Path, iteration: int) -> dict[str, float]:
+    """The row of the release's quantile file that was written with the checkpoint ``iteration``.
+
+    The file has a row for each save, the first at iteration 0. A run that was started again has
+    appended a new header; the rows behind the last header count.
+
+    Raises:
+        CheckpointError: no such file or row, or the rows cannot be told apart.
+    """
+    # Differs from the release, which takes the last row whatever checkpoint is loaded.
+    path = run_folder / QUANTILE_FILE
+    lines = _read_csv(path)
+    headers = [number for number, line in enumerate(lines) if line == lines[0]]
+    header, rows = lines[0], lines[headers[-1] + 1 :]
+    try:
+        saves = sorted(_saved_iterations(run_folder))
+        values = [[float(value) for value in row] for row in rows]
+        levels = [f"{float(level):.2f}" for level in header]
+    except ValueError as error:
+        raise CheckpointError(f"{run_folder}: a CSV file is damaged ({error})") from None
+    if len(saves) != len(rows) or iteration not in saves:
+        raise CheckpointError(
+            f"{path} has {len(rows)} rows of quantiles for {len(saves)} known saves "
+            f"({', '.join(map(str, saves))}), so that the row of iteration {iteration} is not "
+            "certain; restore the run's checkpoints or its val_metrics.csv"
+        )
+    return dict(zip(levels, values[saves.index(iteration)]))
+
+
+def _saved_iterations(run_folder: Path) -> set[int]:
+    """Iterations at which the run was saved: its checkpoints', its validations' (all but one)."""
+    metrics = run_folder / "val_metrics.csv"
+    iterations = set(list_checkpoints(run_folder))
+    if metrics.is_file():
+        iterations |= {int(line[0]) for line in _read_csv(metrics)[1:]}
+    return iterations
+
+
+def _read_csv(path: Path) -> list[list[str]]:
+    try:
+        with path.open(newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; restore the whole run folder") from None
+    if not lines:
+        raise CheckpointError(f"{path} is empty; restore the whole run folder")
+    return lines
+
+
+def _settings(path: Path) -> EncoderSettings:
+    try:
+        config: dict[str, Any] = dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; restore the whole run folder") from None
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); restore it") from None
+    defaults = asdict(EncoderSettings())
+    return EncoderSettings(**{name: config.get(name, value) for name, value in defaults.items()})

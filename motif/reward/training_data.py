@@ -1,0 +1,177 @@
+"""The training pairs in memory: distinct messages once, and which of them each observation is."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import TensorDataset, random_split
+
+from motif import messages
+from motif.blstats import BLSTATS_SIZE, scale_blstats
+from motif.errors import DatasetError, PreferenceError
+from motif.pairs_dataset import PairsDataset
+from motif.preference import (
+    REPOSITORY_PREFERENCES,
+    Preference,
+    annotate_command,
+    count_labels,
+    load_preferences,
+)
+from motif.reward.losses import targets_from_labels, targets_from_probabilities
+from motif.types import LabelArray
+
+TRAINING_SHARE = 0.8
+SMALLEST_SET = 5  # known pairs; with fewer, random_split leaves nothing to validate on
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The known pairs of a label set (N of them), split into training and validation."""
+
+    messages_UC: Tensor  # (U, 256) uint8: the distinct messages
+    index_NPT: Tensor  # (N, 2, T) int64, rows of messages_UC
+    targets_NP: Tensor  # (N, 2) float32: probability that each side is the better one
+    labels_N: Tensor  # int64, values of Preference, never UNKNOWN
+    game_scores_NP: Tensor | None  # the whole game's score, where the dataset has it
+    blstats: Tensor | None  # (N, 2, T, 27) float32, scaled; only if the model reads them
+    train: Tensor  # int64, rows of the above
+    validation: Tensor
+    unseen: Tensor  # those of validation with a message that no training pair has
+    train_messages: Tensor  # (M, 256) uint8: the distinct messages of the training pairs
+    first_train_observations: Tensor  # (M,): where each is first, in flattened index_NPT[train]
+    fingerprint: str  # of the dataset and labels: what a resumed run must find unchanged
+
+    def to(self, device: torch.device) -> TrainingData:
+        """The same, with every tensor on ``device``."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        tensors: dict[str, Any] = {k: v.to(device) for k, v in values if isinstance(v, Tensor)}
+        return replace(self, **tensors)
+
+
+def load_training_data(
+    directory: str | Path, annotator: str, *, seed: int, soft_labels: bool, use_blstats: bool
+) -> TrainingData:
+    """Read a dataset and one of its label sets; leave unknown pairs out, then split 80/20.
+
+    Raises:
+        DatasetError, PreferenceError: either is missing, damaged or of no use for training.
+    """
+    keys = ["message"] + ["blstats"] * use_blstats
+    dataset = PairsDataset(directory, keys=keys)
+    if dataset.path("score").is_file():
+        dataset = PairsDataset(directory, keys=[*keys, "score"])
+    labels = load_preferences(dataset, annotator)
+    known = np.flatnonzero(labels != Preference.UNKNOWN)
+    _check_labels(labels, annotator, dataset)
+    table, index = messages.unique(dataset.messages)
+    rows, index = np.unique(index[known], return_inverse=True)
+    index = index.reshape(len(known), *dataset.messages.shape[1:3])
+    if len(rows) < 2:
+        raise DatasetError(
+            f"every observation of {dataset.directory} has the same message: nothing to learn "
+            "from; collect another dataset"
+        )
+    labels_N = torch.from_numpy(labels[known].astype(np.int64))
+    targets_NP = targets_from_labels(labels_N)
+    digest = hashlib.sha256(dataset.fingerprint.encode() + labels.tobytes())
+    if soft_labels:
+        probabilities = _load_probabilities(dataset, annotator, known)
+        digest.update(probabilities.tobytes())
+        targets_NP = targets_from_probabilities(torch.from_numpy(probabilities))
+    train, validation = _split(len(known), seed)
+    train_rows, first = np.unique(index[train].ravel(), return_index=True)
+    unseen = validation[~np.isin(index[validation], train_rows).all(axis=(1, 2))]
+    return TrainingData(
+        messages_UC=torch.from_numpy(table[rows]),
+        train_messages=torch.from_numpy(table[rows[train_rows]]),
+        first_train_observations=torch.from_numpy(first),
+        index_NPT=torch.from_numpy(index),
+        targets_NP=targets_NP,
+        labels_N=labels_N,
+        game_scores_NP=torch.from_numpy(dataset["score"][known].astype(np.float64))
+        if "score" in dataset.arrays
+        else None,
+        blstats=_load_blstats(dataset, known) if use_blstats else None,
+        train=torch.from_numpy(train),
+        validation=torch.from_numpy(validation),
+        unseen=torch.from_numpy(unseen),
+        fingerprint=digest.hexdigest()[:16],
+    )
+
+
+def _split(length: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Training and validation rows, as torch's ``random_split`` deals them."""
+    parts = random_split(
+        TensorDataset(torch.arange(length)),
+        [TRAINING_SHARE, 1 - TRAINING_SHARE],
+        generator=torch.Generator().manual_seed(seed),
+    )
+    train, validation = (np.array(part.indices, dtype=np.int64) for part in parts)
+    return train, validation
+
+
+def _check_labels(labels: LabelArray, annotator: str, dataset: PairsDataset) -> None:
+    counts = count_labels(labels)
+    known = len(labels) - counts["unknown"]
+    if known < SMALLEST_SET:
+        raise PreferenceError(
+            f"label set {annotator!r} has {known} known labels in {len(labels)} pairs; training "
+            f"needs {SMALLEST_SET}. Label the unknown ones: "
+            + annotate_command(annotator, dataset.directory)
+        )
+    if counts["tie"] == known:
+        warnings.warn(
+            f"all {known} known labels of {annotator!r} are ties: the reward cannot learn what is "
+            "better, and accuracy stays empty",
+            stacklevel=3,
+        )
+
+
+def _load_probabilities(
+    dataset: PairsDataset, annotator: str, known: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """(known, 3) float32 of ``<annotator>.probs.npy``: first, second, tie."""
+    folders = (dataset.directory / "preference", REPOSITORY_PREFERENCES)
+    paths = [folder / f"{annotator}.probs.npy" for folder in folders]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise PreferenceError(
+            f"--soft_labels: {annotator!r} has no probabilities ({paths[0]} is missing); annotate "
+            "with a judge that gives them, or leave --soft_labels out"
+        )
+    try:
+        array = np.load(path)
+    except (ValueError, EOFError, OSError) as error:
+        raise PreferenceError(f"{path} cannot be read ({error}); restore or delete it") from None
+    if not isinstance(array, np.ndarray) or array.shape != (len(dataset), 3):
+        raise PreferenceError(
+            f"{path} has shape {getattr(array, 'shape', None)}, expected ({len(dataset)}, 3)"
+        )
+    probabilities: NDArray[np.float32] = array[known].astype(np.float32)
+    valid = (probabilities >= 0).all(axis=1) & np.isclose(probabilities.sum(axis=1), 1, atol=1e-2)
+    if not valid.all():
+        raise PreferenceError(
+            f"{path}: pair {known[~valid][0]} has a label but no probabilities (they must be 0 or "
+            "more and sum to 1); annotate it again, or leave --soft_labels out"
+        )
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _load_blstats(dataset: PairsDataset, known: NDArray[np.int64]) -> Tensor:
+    blstats = dataset["blstats"]
+    if blstats.shape[:3] != dataset.messages.shape[:3] or blstats.shape[3] != BLSTATS_SIZE:
+        expected = (*dataset.messages.shape[:3], BLSTATS_SIZE)
+        raise DatasetError(
+            f"{dataset.path('blstats')} has shape {blstats.shape}, expected {expected}; "
+            "train without --use_blstats"
+        )
+    return torch.from_numpy(scale_blstats(blstats[known]))
