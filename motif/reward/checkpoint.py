@@ -2,7 +2,7 @@
 
 ``<run folder>/checkpoint_p0/checkpoint_<iteration>.pth`` holds plain types and tensors: ``model``,
 ``optimizer``, ``config``, ``iteration``, ``epoch``, ``reward_mean``, ``reward_var``, ``quantiles``,
-``train_messages``, ``history`` and ``fingerprint``.
+``train_messages`` and their ``train_rewards`` (not normalised), ``history`` and ``fingerprint``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ CONTENT = (
     "reward_var",
     "quantiles",
     "train_messages",
+    "train_rewards",
     "history",
     "fingerprint",
 )
@@ -53,12 +54,19 @@ class LoadedReward:
     variance: float
     quantiles: Mapping[float, float]  # of the normalised reward, over distinct training messages
     train_messages: MessageArray  # (U, 256), distinct; none for an imported checkpoint
+    train_rewards: NDArray[np.float32]  # (U,) normalised rewards of them
     config: Mapping[str, Any]  # the settings it was trained with
     path: Path
 
     def normalise(self, rewards: Rewards) -> Rewards:
         """Raw rewards to r̂ = (r − mean) / √variance."""
         return normalise(rewards, self.mean, self.variance)
+
+    def score(
+        self, messages_UC: MessageArray, blstats: AnyArray | None = None
+    ) -> NDArray[np.float32]:
+        """:func:`score_messages` of this model."""
+        return score_messages(self, messages_UC, blstats)
 
     def threshold(self, quantile: float) -> float:
         """The normalised reward at ``quantile``; 0 means no threshold: minus infinity.
@@ -213,12 +221,14 @@ def load_reward_model(
                 "out, or train another reward model with it"
             )
     model = build_model(path, config, content["model"]).to(device)
+    mean, variance = content["reward_mean"], content["reward_var"]
     return LoadedReward(
         model=model.eval().requires_grad_(False),
-        mean=content["reward_mean"],
-        variance=content["reward_var"],
+        mean=mean,
+        variance=variance,
         quantiles={float(level): value for level, value in content["quantiles"].items()},
         train_messages=content["train_messages"].numpy(),
+        train_rewards=normalise(content["train_rewards"].numpy(), mean, variance),
         config=config,
         path=path,
     )

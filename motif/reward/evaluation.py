@@ -27,6 +27,7 @@ class Evaluation:
     mean: float  # of the reward, over all training observations, repeats counted
     variance: float
     quantiles: dict[float, float]  # of the normalised reward, over distinct training messages
+    train_rewards: Tensor  # (M,) float32: rewards of TrainingData.train_messages
 
 
 @torch.inference_mode()
@@ -48,6 +49,7 @@ def evaluate(model: RewardModel, data: TrainingData) -> Evaluation:
         mean=mean,
         variance=variance,
         quantiles=reward_quantiles(normalise(distinct, mean, variance)),
+        train_rewards=distinct,
     )
 
 

@@ -83,6 +83,7 @@ def import_release_reward(config: ReleaseImportConfig) -> int:
         "reward_var": float(content["reward_var"]),
         "quantiles": read_quantiles(release, int(content["num_iter"])),
         "train_messages": torch.empty((0, MESSAGE_LENGTH), dtype=torch.uint8),
+        "train_rewards": torch.empty(0),
         "history": empty_history(),
         "fingerprint": "",
     }

@@ -168,6 +168,7 @@ def _evaluate_and_save(
         "reward_var": result.variance,
         "quantiles": quantiles,
         "train_messages": data.train_messages,
+        "train_rewards": result.train_rewards,
         "history": state.history,
         "fingerprint": data.fingerprint,
     }
