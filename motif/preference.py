@@ -185,8 +185,10 @@ class PreferenceChunk:
         self.parts.mkdir(parents=True, exist_ok=True)
         with _exclusive(self.folder):
             self._check_other_parts()
+            begun = self._part(self.chunk, ".json").is_file()  # written after the part itself
             for suffix in self._suffixes:
-                if self.ignore_existing or not self._part(self.chunk, suffix).is_file():
+                present = begun and self._part(self.chunk, suffix).is_file()
+                if self.ignore_existing or not present:
                     if suffix == ".npy":
                         self._refuse_second_writer()
                     self._create_part(suffix)
@@ -264,8 +266,8 @@ class PreferenceChunk:
 
     def _map(self, suffix: str) -> AnyArray:
         path, length = self._part(self.chunk, suffix), self.stop - self.start
-        try:
-            array: AnyArray = np.load(path, mmap_mode="r+" if length else None)
+        try:  # read-only first: "r+" would lengthen a truncated file by zeros, which are labels
+            array: AnyArray = np.load(path, mmap_mode="r" if length else None)
         except (ValueError, EOFError, OSError) as error:
             raise PreferenceError(
                 f"{path} cannot be read ({error}); start this chunk over with --ignore-existing"
@@ -275,7 +277,9 @@ class PreferenceChunk:
                 f"{path} has {len(array)} labels instead of {length}; "
                 "start this chunk over with --ignore-existing"
             )
-        return array
+        if suffix == ".npy":
+            _read_labels(path, length)
+        return np.load(path, mmap_mode="r+") if length else array
 
     def _check_other_parts(self) -> None:
         for path in self.parts.glob("chunk-*.json"):
@@ -322,9 +326,12 @@ class PreferenceChunk:
                 if self._merged(suffix).is_file():
                     merged[:] = np.load(self._merged(suffix), mmap_mode="r")
             for chunk in range(self.chunks):
-                part = self._part(chunk, suffix)
+                part, (start, stop) = self._part(chunk, suffix), self._range(chunk)
                 if part.is_file():
-                    merged[slice(*self._range(chunk))] = np.load(part)
+                    labelled = suffix == ".npy"
+                    merged[start:stop] = (
+                        _read_labels(part, stop - start) if labelled else np.load(part)
+                    )
             with atomic_write(self._merged(suffix)) as temporary, temporary.open("wb") as file:
                 np.save(file, merged)
         provenance = {
