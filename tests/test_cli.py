@@ -1,0 +1,175 @@
+"""Command lines from dataclasses, and how commands end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from motif.cli import Terminated, boolean, option, parse_config, run
+from motif.errors import ConfigError, DatasetError
+
+
+@dataclass(frozen=True)
+class Config:
+    batch_size: int = option(32, "pairs; 100% of them")
+    rate: float = option(1e-4, "of learning")
+    name: str | None = option(None, "of the run")
+    folder: Path = option(Path("runs"), "of runs")
+    kind: Literal["small", "large"] = option("small", "of model")
+    verbose: bool = option(False, "say more")
+    not_a_flag: int = 7
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"--batch_size must be at least 1, got {self.batch_size}")
+
+
+def parse(*argv: str) -> Config:
+    return parse_config(Config, argv, "A stage.")
+
+
+def test_defaults_are_the_dataclass_s():
+    assert parse() == Config()
+
+
+def test_types_follow_the_annotations():
+    config = parse("--batch_size", "8", "--rate", "0.5", "--name", "a-b", "--folder", "x-y")
+    assert config == Config(batch_size=8, rate=0.5, name="a-b", folder=Path("x-y"))
+    assert parse("--kind", "large").kind == "large"
+
+
+@pytest.mark.parametrize(
+    "argv", [("--batch-size", "8"), ("--batch_size", "8"), ("--batch-size=8",), ("--batch_size=8",)]
+)
+def test_hyphens_and_underscores_are_the_same(argv):
+    assert parse(*argv).batch_size == 8
+
+
+def test_hyphens_in_values_stay():
+    assert parse("--name=my-run-1").name == "my-run-1"
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ((), False),
+        (("--verbose",), True),
+        (("--verbose", "True"), True),
+        (("--verbose", "false"), False),
+        (("--verbose", "False"), False),
+        (("--verbose=0",), False),
+        (("--verbose", "YES"), True),
+        (("--verbose", "off"), False),
+    ],
+)
+def test_booleans(argv, expected):
+    assert parse(*argv).verbose is expected
+
+
+def test_no_boolean():
+    with pytest.raises(argparse.ArgumentTypeError, match="expected True or False, got 'maybe'"):
+        boolean("maybe")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--batch", "8"], "unrecognized arguments: --batch 8"),  # no abbreviations
+        (["--batch_size", "many"], "invalid int value: 'many'"),
+        (["--kind", "medium"], "invalid choice: 'medium'"),
+        (["--verbose", "maybe"], "expected True or False, got 'maybe'"),
+        (["--not_a_flag", "3"], "unrecognized arguments: --not_a_flag 3"),
+        (["--batch_size", "0"], "--batch_size must be at least 1, got 0"),
+    ],
+)
+def test_mistakes_end_with_usage_and_2(capsys, argv, message):
+    with pytest.raises(SystemExit, match="2"):
+        parse(*argv)
+    error = capsys.readouterr().err
+    assert "usage:" in error
+    assert message in error
+
+
+def test_help_shows_every_flag_its_help_and_default(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        parse("--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "A stage." in shown
+    assert "--batch_size BATCH_SIZE pairs; 100% of them (default: 32)" in shown
+    assert "--kind {small,large} of model (default: small)" in shown
+    assert "--name NAME of the run --" in shown
+    assert "not_a_flag" not in shown
+
+
+def raiser(error: BaseException):
+    def command() -> int:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [
+        (lambda: None, 0, ""),
+        (lambda: 3, 3, ""),
+        (raiser(DatasetError("no data; collect some")), 2, "error: no data; collect some\n"),
+        (raiser(KeyboardInterrupt()), 130, "interrupted; the same command goes on from here\n"),
+        (raiser(Terminated()), 143, "terminated; the same command goes on from here\n"),
+        (
+            raiser(PermissionError(13, "Permission denied", "/a/b")),
+            2,
+            "error: Permission denied: /a/b\n",
+        ),
+        (raiser(OSError(28, "No space left on device")), 2, "error: No space left on device\n"),
+    ],
+)
+def test_how_a_command_ends(capsys, command, status, message):
+    assert run(command) == status
+    assert capsys.readouterr().err == message
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError, match="division"):
+        run(lambda: 1 // 0)
+    with pytest.raises(OSError, match="odd"):
+        run(raiser(OSError("odd")))
+
+
+def test_a_missing_file_is_named(tmp_path, capsys):
+    assert run(lambda: len((tmp_path / "gone").read_text())) == 2
+    assert capsys.readouterr().err == f"error: No such file or directory: {tmp_path / 'gone'}\n"
+
+
+def test_sigterm_unwinds_and_exits_with_143(tmp_path):
+    code = (
+        "import sys, time, pathlib; from motif.cli import run\n"
+        "def command():\n"
+        "    try:\n"
+        "        pathlib.Path(sys.argv[1], 'started').touch(); time.sleep(60)\n"
+        "    finally:\n"
+        "        pathlib.Path(sys.argv[1], 'flushed').touch()\n"
+        "sys.exit(run(command))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert (tmp_path / "flushed").exists()
+    assert error == b"terminated; the same command goes on from here\n"

@@ -1,0 +1,144 @@
+"""Opening datasets, ours and the release's, and telling what is wrong with damaged ones."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from motif.errors import DatasetError
+from motif.pairs_dataset import ARRAYS, PairsDataset
+
+ALL = tuple(ARRAYS)
+
+
+def test_arrays_are_memory_maps_of_the_right_shape(make_dataset):
+    pairs = make_dataset(12, seq_len=3)
+    assert len(pairs) == 12
+    assert pairs.messages.shape == (12, 2, 3, 256)
+    assert pairs["tty_chars"].shape == (12, 2, 3, 24, 80)
+    assert pairs["score"].shape == (12, 2)
+    assert isinstance(pairs["tty_chars"], np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        pairs.messages[0] = 0
+
+
+def test_only_the_named_arrays_need_to_be_there(make_dataset):
+    pairs = make_dataset(4)
+    pairs.path("tty_chars").unlink()
+    assert len(PairsDataset(pairs.directory)) == 4
+    with pytest.raises(DatasetError, match=r"tty_chars\.npy is missing; make a dataset: python -m"):
+        PairsDataset(pairs.directory, keys=ALL)
+
+
+def test_older_blstats_are_welcome(make_dataset):
+    pairs = make_dataset(4)
+    np.save(pairs.path("blstats"), np.zeros((4, 2, 1, 25), np.int64))
+    assert PairsDataset(pairs.directory, keys=ALL)["blstats"].shape == (4, 2, 1, 25)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(DatasetError, match=r"no dataset in .*nowhere; make one: python -m scripts"):
+        PairsDataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("key", ALL)
+def test_truncated(make_dataset, key):
+    path = make_dataset(4).path(key)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DatasetError, match=rf"{key}\.npy cannot be read .*collect it again"):
+        PairsDataset(path.parent.parent, keys=ALL)
+
+
+@pytest.mark.parametrize("content", [b"", b"not numpy", b"\x93NUMPY"])
+def test_no_array_at_all(make_dataset, content):
+    path = make_dataset(4).path("message")
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"message\.npy cannot be read"):
+        PairsDataset(path.parent.parent)
+
+
+def test_an_archive_is_not_an_array(make_dataset):
+    path = make_dataset(4).path("message")
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros(3))
+    with pytest.raises(DatasetError, match=r"message\.npy is not a \.npy array"):
+        PairsDataset(path.parent.parent)
+
+
+def test_different_lengths(make_dataset):
+    pairs = make_dataset(4)
+    np.save(pairs.path("score"), np.zeros((3, 2), np.int64))
+    with pytest.raises(DatasetError, match=r"different length \(.*message\.npy: 4.*score\.npy: 3"):
+        PairsDataset(pairs.directory, keys=ALL)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "expected"),
+    [
+        ("message", (4, 2, 256), r"\(4, 2, 256\), expected \(N, 2, L, 256\)"),
+        ("message", (4, 2, 1, 255), r"expected \(N, 2, L, 256\)"),
+        ("message", (4, 3, 1, 256), r"expected \(N, 2, L, 256\)"),
+        ("message", (4, 2, 0, 256), r"expected \(N, 2, L, 256\)"),
+        ("blstats", (4, 2, 1), r"expected \(N, 2, L, any\)"),
+        ("tty_colors", (4, 2, 1, 80, 24), r"expected \(N, 2, L, 24, 80\)"),
+        ("rewards", (4, 2), r"expected \(N, 2, L\)"),
+        ("score", (4,), r"expected \(N, 2\)"),
+        ("score", (), r"expected \(N, 2\)"),
+    ],
+)
+def test_wrong_shape(make_dataset, key, shape, expected):
+    pairs = make_dataset(4)
+    np.save(pairs.path(key), np.zeros(shape, pairs[key].dtype))
+    with pytest.raises(DatasetError, match=rf"{key}\.npy has shape .*{expected}"):
+        PairsDataset(pairs.directory, keys=ALL)
+
+
+@pytest.mark.parametrize(
+    ("key", "dtype"),
+    [
+        ("message", np.int64),
+        ("message", np.int8),
+        ("message", np.uint16),
+        ("blstats", np.float32),
+        ("tty_colors", np.uint8),
+        ("rewards", "S4"),
+        ("score", "S4"),
+        ("character", np.float32),
+    ],
+)
+def test_wrong_dtype(make_dataset, key, dtype):
+    pairs = make_dataset(4)
+    np.save(pairs.path(key), np.zeros(pairs[key].shape, dtype))
+    with pytest.raises(DatasetError, match=rf"{key}\.npy has dtype .*does not fit"):
+        PairsDataset(pairs.directory, keys=ALL)
+
+
+def test_the_fingerprint_names_the_content(make_dataset):
+    pairs = make_dataset(50, seed=1)
+    same = make_dataset(50, seed=1, name="copy")
+    assert pairs.fingerprint == same.fingerprint
+    assert len(json.dumps(pairs.fingerprint)) == 18
+    assert make_dataset(50, seed=2, name="other").fingerprint != pairs.fingerprint
+    assert make_dataset(49, seed=1, name="short").fingerprint != pairs.fingerprint
+
+
+def test_the_fingerprint_sees_every_pair_of_a_small_dataset(make_dataset):
+    pairs = make_dataset(40)
+    before = pairs.fingerprint
+    for index in (0, 17, 39):
+        changed = np.load(pairs.path("message"))
+        changed[index, 1, 0, 200] ^= 1
+        np.save(pairs.path("message"), changed)
+        after = PairsDataset(pairs.directory).fingerprint
+        assert after != before
+        before = after
+
+
+def test_an_empty_dataset_opens(make_dataset):
+    pairs = make_dataset(4)
+    np.save(pairs.path("message"), np.zeros((0, 2, 1, 256), np.uint8))
+    empty = PairsDataset(pairs.directory)
+    assert len(empty) == 0
+    assert empty.fingerprint
