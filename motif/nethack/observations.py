@@ -1,0 +1,137 @@
+"""What the policy sees: a picture of the screen around the hero, scaled status, the message.
+
+The observation stack ``nle_fixed_eat_action`` of the release (paper, appendix on the agent). The
+picture is a pure function of 12x12 (character, colour) cells, so the cells can travel in its place
+(108 times smaller) and be drawn where they are used: :func:`draw`, or the policy's encoder.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from nle import nethack
+from numpy.typing import NDArray
+
+from motif.blstats import BLSTATS_CLIP, BLSTATS_SIZE, scale_blstats
+from motif.types import AnyArray
+
+CROP = 12  # cells a side
+TILE = 6  # pixels a side of one cell
+NUM_COLORS = 16
+SCREEN_ROWS, SCREEN_COLUMNS = 24, 80
+REACH = CROP // 2  # cells above and to the left of (x, y)
+
+# The 16 VGA colours; 7 and 8 are the two greys.
+PALETTE = np.array(
+    [
+        (0x00, 0x00, 0x00),
+        (0x80, 0x00, 0x00),
+        (0x00, 0x80, 0x00),
+        (0x80, 0x80, 0x00),
+        (0x00, 0x00, 0x80),
+        (0x80, 0x00, 0x80),
+        (0x00, 0x80, 0x80),
+        (0x80, 0x80, 0x80),
+        (0xC0, 0xC0, 0xC0),
+        (0xFF, 0x00, 0x00),
+        (0x00, 0xFF, 0x00),
+        (0xFF, 0xFF, 0x00),
+        (0x00, 0x00, 0xFF),
+        (0xFF, 0x00, 0xFF),
+        (0x00, 0xFF, 0xFF),
+        (0xFF, 0xFF, 0xFF),
+    ],
+    dtype=np.uint8,
+)
+
+
+def crop_cells(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int) -> NDArray[np.int16]:
+    """The 12x12 cells around the hero: character + 256 * colour; 0 off the screen.
+
+    Rows are those of the terminal while ``y`` is the map's, which lies one row lower: the hero is
+    at row 7, column 6 of the crop.
+
+    Args:
+        tty_chars, tty_colors: (24, 80).
+        x, y: the hero's map position, from blstats.
+    """
+    top, left = y - REACH, x - REACH
+    bottom, right = min(top + CROP, SCREEN_ROWS), min(left + CROP, SCREEN_COLUMNS)
+    first_row, first_column = max(top, 0), max(left, 0)
+    cells = np.zeros((CROP, CROP, 2), np.uint8)  # low byte: character, high byte: colour
+    inside = cells[first_row - top : bottom - top, first_column - left : right - left]
+    inside[..., 0] = tty_chars[first_row:bottom, first_column:right]
+    inside[..., 1] = tty_colors[first_row:bottom, first_column:right]
+    return cells.view("<i2")[..., 0]
+
+
+@lru_cache(maxsize=1)
+def tiles() -> NDArray[np.uint8]:
+    """Each cell drawn once: (4096, 3, 6, 6), indexed by character + 256 * colour.
+
+    ``font.npy`` holds how much of each pixel a character covers (see tools/draw_font.py); a tile is
+    that times the colour.
+    """
+    coverage = np.load(Path(__file__).with_name("font.npy")).astype(np.float64) / 255
+    drawn = PALETTE[:, None, :, None, None] * coverage[None, :, None]  # (16, 256, 3, 6, 6)
+    return np.rint(drawn).reshape(NUM_COLORS * 256, 3, TILE, TILE).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _tile_items() -> AnyArray:
+    """The tiles as (4096,) items of 108 bytes, so that one take copies whole tiles."""
+    return tiles().reshape(NUM_COLORS * 256, -1).view(f"V{3 * TILE * TILE}").ravel()
+
+
+def draw(cells: AnyArray) -> NDArray[np.uint8]:
+    """(12, 12) cells to the (3, 72, 72) RGB picture."""
+    rows = _tile_items().take(cells).view(f"V{TILE}").reshape(CROP, CROP, 3, TILE)
+    pixels: NDArray[np.uint8] = np.ascontiguousarray(rows.transpose(2, 0, 3, 1)).view(np.uint8)
+    return pixels.reshape(3, CROP * TILE, CROP * TILE)
+
+
+class PolicyObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """A task's observations as the policy takes them; fresh arrays at every step.
+
+    ``picture`` uint8 (3, 72, 72), ``vector_obs`` float32 (27,), ``message`` uint8 (256,). With
+    ``compact``, what the first two are made of instead: ``cells`` int16 (12, 12) and ``blstats``
+    int64 (27,), for a policy that draws and scales whole batches itself.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], compact: bool = False) -> None:
+        super().__init__(env)
+        self._compact = compact
+        observed = env.observation_space
+        assert isinstance(observed, spaces.Dict)
+        if compact:
+            cells = spaces.Box(0, NUM_COLORS * 256 - 1, (CROP, CROP), np.int16)
+            items: dict[str, Any] = {"cells": cells, "blstats": observed["blstats"]}
+        else:
+            picture = spaces.Box(0, 255, (3, CROP * TILE, CROP * TILE), np.uint8)
+            vector = spaces.Box(-BLSTATS_CLIP, BLSTATS_CLIP, (BLSTATS_SIZE,), np.float32)
+            items = {"picture": picture, "vector_obs": vector}
+        self.observation_space = spaces.Dict({**items, "message": observed["message"]})
+
+    def reset(self, **kwargs: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        observation, info = self.env.reset(**kwargs)
+        return self._convert(observation), info
+
+    def step(self, action: int) -> tuple[dict[str, AnyArray], float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._convert(observation), float(reward), terminated, truncated, info
+
+    def _convert(self, observation: dict[str, AnyArray]) -> dict[str, AnyArray]:
+        blstats, message = observation["blstats"], observation["message"].copy()
+        x, y = blstats.item(nethack.NLE_BL_X), blstats.item(nethack.NLE_BL_Y)
+        cells = crop_cells(observation["tty_chars"], observation["tty_colors"], x, y)
+        if self._compact:
+            return {"cells": cells, "blstats": blstats.copy(), "message": message}
+        return {"picture": draw(cells), "vector_obs": scale_blstats(blstats), "message": message}
+
+
+OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")  # what the wrapper reads

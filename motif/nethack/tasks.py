@@ -1,0 +1,224 @@
+"""The nine tasks, as rows of one table, and the one environment that plays them.
+
+Facts: SPEC section 6; paper section 4 and appendix on environments.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from nle import nethack
+from nle.env import base
+from nle.env.tasks import TASK_ACTIONS
+
+from motif.types import AnyArray
+
+SUCCESS_REWARD = 50.0
+FROZEN_TURN_PENALTY = -0.01  # score task: an action that took no game time
+DESCENT = b"You descend the stairs"
+EAT_QUESTION = b"What do you want to eat"
+EDIBLE_LETTERS = re.compile(rb"\[([a-zA-Z]+)")
+YES = ord("y")
+UNSEEN = np.int16(nethack.GLYPH_CMAP_OFF).tobytes()  # solid rock, or not seen yet
+SCORE, TURN = nethack.NLE_BL_SCORE, nethack.NLE_BL_TIME
+BRANCH, LEVEL = nethack.NLE_BL_DNUM, nethack.NLE_BL_DLEVEL
+
+Success = Callable[[bytes, list[int], AnyArray], bool]  # message, blstats, glyphs
+
+
+@dataclass(frozen=True)
+class ReachLevel:
+    """The stairs were just taken to this level number of the branch, exactly."""
+
+    level: int
+
+    def __call__(self, message: bytes, blstats: list[int], glyphs: AnyArray) -> bool:
+        return blstats[LEVEL] == self.level and DESCENT in message
+
+
+@dataclass(frozen=True)
+class MeetOracle:
+    """The Oracle's glyph is in the 3x3 around the hero."""
+
+    sober: bool = False  # hallucinating, any monster may look like the Oracle
+
+    def __call__(self, message: bytes, blstats: list[int], glyphs: AnyArray) -> bool:
+        # Differs from the release: the bit is tested, where it compared the whole field with 512.
+        if self.sober and blstats[nethack.NLE_BL_CONDITION] & nethack.BL_MASK_HALLU:
+            return False
+        x, y = blstats[nethack.NLE_BL_X], blstats[nethack.NLE_BL_Y]
+        around = glyphs[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        return bool((around == oracle_glyph()).any())
+
+
+@lru_cache(maxsize=1)
+def oracle_glyph() -> int:
+    """The map glyph of the Oracle, awake and not a pet."""
+    for glyph in range(nethack.GLYPH_MON_OFF, nethack.GLYPH_PET_OFF):
+        if nethack.permonst(nethack.glyph_to_mon(glyph)).mname == "Oracle":
+            return glyph
+    raise LookupError("this NetHack has no Oracle")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row: what counts as success, and whether it ends the episode."""
+
+    success: Success | None  # None: the reward is the gain in game score
+    ends_on_success: bool = True
+
+
+TASKS = {
+    "NetHackScore-v1": Task(None),
+    "NetHackStaircase-v1": Task(ReachLevel(2)),
+    "NetHackStaircaseLvl3-v1": Task(ReachLevel(3)),
+    "NetHackStaircaseLvl4-v1": Task(ReachLevel(4)),
+    "NetHackStaircaseContinual-v1": Task(ReachLevel(2), ends_on_success=False),
+    "NetHackStaircaseLvl3Continual-v1": Task(ReachLevel(3), ends_on_success=False),
+    "NetHackStaircaseLvl4Continual-v1": Task(ReachLevel(4), ends_on_success=False),
+    "NetHackOracle-v1": Task(MeetOracle()),
+    "NetHackOracleSober-v1": Task(MeetOracle(sober=True)),
+}
+
+
+class NetHackTask(base.NLE):  # type: ignore[misc]
+    """NLE with one of :data:`TASKS`, its 23 actions, and the repaired eating action.
+
+    Observations, ``seed(core, disp, reseed)`` and constructor arguments are NLE's own. NLE reuses
+    its arrays: copy what must outlive the next step.
+
+    ``info`` holds, after every step, ``score``, ``dlvl`` (depth), ``gold``, ``xlvl`` (experience
+    level) and ``scout`` (glyphs seen, over all levels visited) of the last moment of the game at
+    which its status line was readable.
+
+    Args:
+        task: a key of :data:`TASKS`.
+    """
+
+    class StepStatus(enum.IntEnum):
+        """How the last step left the game; NLE's values and one more."""
+
+        ABORTED = -1
+        RUNNING = 0
+        DEATH = 1
+        TASK_SUCCESSFUL = 2
+
+    def __init__(self, task: str, **kwargs: Any) -> None:
+        self.task = TASKS[task]
+        super().__init__(**{"actions": TASK_ACTIONS, **kwargs})
+        self.message = b""  # of the current observation, all 256 bytes
+        self._succeeded = False
+        self._explored: dict[tuple[int, int], int] = {}
+        self._status: list[int] = [0] * nethack.NLE_BLSTATS_SIZE
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Start a new game; NLE ignores ``seed``, use ``seed(core, disp, reseed)`` before."""
+        self._succeeded = False
+        # Differs from the release: it never forgets the glyphs of earlier games.
+        self._explored = {}
+        observation, info = super().reset(seed=seed, options=options)
+        self.message = self.last_observation[self._message_index].tobytes()
+        self._status = self.last_observation[self._blstats_index].tolist()
+        return observation, {**info, **self._progress()}
+
+    def step(self, action: int) -> tuple[dict[str, AnyArray], float, bool, bool, dict[str, Any]]:
+        """One agent step: a key, then whatever the game asks that the agent may not answer."""
+        before = self._status
+        observation, done = self.nethack.step(self._key(action))
+        if not self._allow_all_modes or observation[self._program_state_index][0] == 1:
+            observation, done = self._perform_known_steps(observation, done)
+        self._steps += 1
+        self.last_observation = observation
+        self.message = observation[self._message_index].tobytes()
+
+        playing = not done and self.nethack.in_normal_game()
+        if playing:  # otherwise NLE reports zeros
+            self._status = observation[self._blstats_index].tolist()
+        status, reward = self._judge(before, playing, done)
+        info = self._progress()
+        info["end_status"] = status
+        info["is_ascended"] = done and self.nethack.how_done() == nethack.ASCENDED
+        if status is RUNNING:
+            return self._get_observation(observation), reward, False, False, info
+        if not done:
+            self._quit_game(observation, done)
+        return self._get_observation(observation), reward, True, False, info
+
+    def _key(self, action: int) -> int:
+        """The key to press; at the eating question, the first letter offered for ``y``."""
+        key: int = self.actions[action]
+        if EAT_QUESTION in self.message:
+            letters = EDIBLE_LETTERS.search(self.message)
+            return letters[1][0] if letters and key == YES else base.ASCII_SPACE
+        return key
+
+    def _perform_known_steps(
+        self, observation: tuple[AnyArray, ...], done: bool, exceptions: bool = True
+    ) -> tuple[tuple[AnyArray, ...], bool]:
+        """Click through --More--, decline questions; keep the message that tells of a descent."""
+        internal, message = observation[self._internal_index], observation[self._message_index]
+        while not done:
+            _, asks_for_key, asks_for_text, shows_more, *_ = internal.tolist()
+            if shows_more:
+                text = message.tobytes()
+                observation, done = self.nethack.step(base.ASCII_SPACE)
+                if DESCENT + b"." in text:
+                    message[:] = np.frombuffer(text, np.uint8)
+                continue
+            if asks_for_text:
+                observation, done = self.nethack.step(base.ASCII_ESC)
+                continue
+            if asks_for_key and not (exceptions and self._may_answer(message.tobytes())):
+                observation, done = self.nethack.step(base.ASCII_ESC)
+            break
+        return observation, done
+
+    def _may_answer(self, question: bytes) -> bool:
+        return self._allow_all_yn_questions or any(
+            word in question for word in base.SKIP_EXCEPTIONS
+        )
+
+    def _judge(self, before: list[int], playing: bool, done: bool) -> tuple[StepStatus, float]:
+        """How the game stands, and the task's reward for this step."""
+        success, reward = self.task.success, 0.0
+        if success is None and playing:
+            reward = self._status[SCORE] - before[SCORE]
+            if self._status[TURN] == before[TURN]:
+                reward += FROZEN_TURN_PENALTY
+        if done:
+            return DEATH, reward
+        if self._steps >= self._max_episode_steps:  # a success on this very step doesn't count
+            return ABORTED, reward
+        if success is None or self._succeeded or not playing:
+            return RUNNING, reward
+        glyphs = self.last_observation[self._glyph_index]
+        if not success(self.message, self._status, glyphs):
+            return RUNNING, reward
+        self._succeeded = True
+        return (TASK_SUCCESSFUL if self.task.ends_on_success else RUNNING), SUCCESS_REWARD
+
+    def _progress(self) -> dict[str, Any]:
+        status, explored = self._status, self._explored
+        glyphs = self.last_observation[self._glyph_index]
+        # Counting bytes is exact (no glyph has the pattern across its border) and twice as fast
+        # as comparing the array.
+        seen = glyphs.size - glyphs.tobytes().count(UNSEEN)
+        explored[status[BRANCH], status[LEVEL]] = seen
+        return {
+            "score": status[SCORE],
+            "dlvl": status[nethack.NLE_BL_DEPTH],
+            "gold": status[nethack.NLE_BL_GOLD],
+            "xlvl": status[nethack.NLE_BL_XP],
+            "scout": seen if len(explored) == 1 else sum(explored.values()),
+        }
+
+
+ABORTED, RUNNING, DEATH, TASK_SUCCESSFUL = NetHackTask.StepStatus

@@ -1,0 +1,87 @@
+"""Fixes that Sample Factory 2.1.1 needs, each small, each tested (tests/sample_factory_ext).
+
+Applied to the installed package at import, in every process.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from typing import Any
+
+from sample_factory.algo.learning.learner import Learner
+from sample_factory.utils.utils import log
+
+
+def apply() -> None:
+    """Apply all fixes, once a process."""
+    if getattr(Learner, "motif_fixes", False):
+        return
+    Learner.motif_fixes = True
+    _summarise_vtrace()
+    _save_plain_best_performance()
+    _ignore_unfinished_checkpoints()
+    _keep_the_terminal_quiet()
+    if multiprocessing.parent_process() is not None:
+        _end_with_the_parent()
+
+
+def _summarise_vtrace() -> None:
+    """With V-trace the batch has no ``advantages``, which the summaries read."""
+    original = Learner._record_summaries
+
+    @functools.wraps(original)
+    def record_summaries(self: Learner, train_loop_vars: Any) -> Any:
+        batch = train_loop_vars.mb
+        if "advantages" not in batch:
+            batch["advantages"] = train_loop_vars.adv
+        return original(self, train_loop_vars)
+
+    Learner._record_summaries = record_summaries
+
+
+def _save_plain_best_performance() -> None:
+    """A numpy float in a checkpoint is refused by torch >= 2.6, and the run starts from scratch."""
+    original = Learner.save_best
+
+    @functools.wraps(original)
+    def save_best(self: Learner, policy_id: int, metric: str, metric_value: float) -> bool:
+        return bool(original(self, policy_id, metric, float(metric_value)))
+
+    Learner.save_best = save_best
+
+
+def _ignore_unfinished_checkpoints() -> None:
+    """A run killed while saving leaves ``checkpoint_temp``, which would be loaded as the last."""
+
+    @staticmethod  # type: ignore[misc]
+    def get_checkpoints(checkpoints_dir: str, pattern: str = "checkpoint_*") -> list[str]:
+        return sorted(glob.glob(os.path.join(checkpoints_dir, f"{pattern}.pth")))
+
+    Learner.get_checkpoints = get_checkpoints
+
+
+def _keep_the_terminal_quiet() -> None:
+    """Everything goes to ``sf_log.txt`` in the run folder; the terminal has our progress bar."""
+    for handler in log.handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setLevel(logging.ERROR)
+
+
+def _end_with_the_parent() -> None:
+    """A worker leaves stopping to the main process, and ends at once if that is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Slurm signals every process of a job

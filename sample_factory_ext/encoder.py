@@ -1,0 +1,115 @@
+"""The policy's encoder ``nle_rgbcrop_encoder``: picture, status and message to 795 features.
+
+Paper, appendix on the agent; SPEC section 7. The cells of the screen travel, and the picture is
+drawn here, whole batches at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from sample_factory.model.encoder import Encoder
+from sample_factory.model.model_utils import nonlinearity
+from torch import Tensor, nn
+
+from motif.blstats import BLSTATS_CLIP, BLSTATS_SCALE
+from motif.nethack.observations import CROP, TILE, tiles
+
+CONVOLUTIONS = {  # channels out, kernel, stride
+    "convnet_simple": ((32, 8, 4), (64, 4, 2), (128, 3, 2)),
+    "convnet_impala": ((16, 8, 4), (32, 4, 2)),
+    "convnet_atari": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
+}
+PICTURE_FEATURES = 512
+HEAD_FEATURES = 128
+
+
+class Drawing(nn.Module):
+    """Cells (B, 12, 12) to pictures (B, 3, 72, 72), pixels divided by ``scale``, channels last."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        rows = torch.from_numpy(tiles()).permute(0, 2, 3, 1).reshape(-1, TILE * 3)
+        # One row of a tile: 6 pixels of 3 channels. Fixed, so it stays out of checkpoints.
+        self.register_buffer("tile_rows", rows.float() / scale, persistent=False)
+        self.register_buffer(
+            "row_offsets", torch.arange(TILE, dtype=torch.int32)[:, None], persistent=False
+        )
+
+    def forward(self, cells: Tensor) -> Tensor:
+        rows = cells.int()[:, :, None, :] * TILE + self.row_offsets  # (B, 12, 6, 12)
+        pixels = F.embedding(rows, self.tile_rows)
+        return pixels.view(-1, CROP * TILE, CROP * TILE, 3).permute(0, 3, 1, 2)
+
+
+class PictureNet(nn.Sequential):
+    """Convolutions and a linear layer, initialised by torch's defaults.
+
+    In the release torch.jit hides this block from the orthogonal initialisation of the rest.
+    """
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> PictureNet:
+        return self
+
+
+class PolicyEncoder(Encoder):
+    """``cells``, ``blstats`` and ``message`` of a compact observation to (B, 795)."""
+
+    def __init__(self, cfg: Any, obs_space: Any) -> None:
+        super().__init__(cfg)
+        self.draw = Drawing(cfg.picture_scale)
+        self.picture_net = _picture_net(cfg)
+        status_size = obs_space["blstats"].shape[0]
+        self.status_head = _head(cfg, status_size)
+        self.message_head = _head(cfg, obs_space["message"].shape[0])
+        scale = torch.from_numpy(BLSTATS_SCALE)
+        self.register_buffer("blstats_scale", scale, persistent=False)
+        self._out_size = PICTURE_FEATURES + HEAD_FEATURES + status_size + HEAD_FEATURES
+
+    def forward(self, obs_dict: dict[str, Tensor]) -> Tensor:
+        picture = self.picture_net(self.draw(obs_dict["cells"]))
+        status = obs_dict["blstats"] * self.blstats_scale
+        status = status.clamp(-BLSTATS_CLIP, BLSTATS_CLIP).float()
+        message = obs_dict["message"].float() / 255
+        heads = self.status_head(status), status, self.message_head(message)
+        return torch.cat((picture, *heads), dim=1)
+
+    def get_out_size(self) -> int:
+        return self._out_size
+
+    def type_for_input_tensor(self, input_tensor_name: str) -> torch.dtype:
+        """Observations stay as they are: integers."""
+        return {"cells": torch.int16, "blstats": torch.int64, "message": torch.uint8}[
+            input_tensor_name
+        ]
+
+
+def _picture_net(cfg: Any) -> PictureNet:
+    layers: list[nn.Module] = []
+    channels, size = 3, CROP * TILE
+    for out, kernel, stride in CONVOLUTIONS[cfg.encoder_conv_architecture]:
+        layers += [nn.Conv2d(channels, out, kernel, stride), nonlinearity(cfg)]
+        channels, size = out, (size - kernel) // stride + 1
+    layers.append(nn.Flatten())
+    features = channels * size * size
+    for _ in range(cfg.encoder_extra_fc_layers):
+        layers += [nn.Linear(features, PICTURE_FEATURES), nonlinearity(cfg)]
+        features = PICTURE_FEATURES
+    return PictureNet(*layers).to(memory_format=torch.channels_last)
+
+
+def _head(cfg: Any, features: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(features, HEAD_FEATURES),
+        nonlinearity(cfg),
+        nn.Linear(HEAD_FEATURES, HEAD_FEATURES),
+        nonlinearity(cfg),
+    )
+
+
+def make_encoder(cfg: Any, obs_space: Any) -> PolicyEncoder:
+    """The factory that Sample Factory calls."""
+    return PolicyEncoder(cfg, obs_space)

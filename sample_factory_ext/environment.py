@@ -1,0 +1,117 @@
+"""From the command line's settings to the environment that Sample Factory trains in."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import gymnasium
+import torch
+
+import motif.nethack  # noqa: F401  registers the tasks
+from motif.errors import CheckpointError
+from motif.nethack.intrinsic_reward import IntrinsicReward, MessageRewards
+from motif.nethack.observations import OBSERVATION_KEYS, PolicyObservation
+from motif.reward.checkpoint import LoadedReward, load_reward_model, score_messages
+from motif.types import AnyArray, MessageArray
+
+PROGRESS = ("score", "dlvl", "gold", "xlvl", "scout")  # of info, reported as the game ends
+
+
+class EpisodeSummary(gymnasium.Wrapper):
+    """Reports, as an episode ends, what Sample Factory and ``episodes.csv`` keep of it.
+
+    ``true_objective`` is the task's own return; ``extrinsic_return`` and ``intrinsic_return`` are
+    the two parts of what the agent learns from, scaled, clipped and weighted.
+    """
+
+    def __init__(self, env: gymnasium.Env, llm_reward: float) -> None:
+        super().__init__(env)
+        self._llm_reward = llm_reward
+        self._game = self._total = self._intrinsic = 0.0
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        self._game = self._total = self._intrinsic = 0.0
+        return self.env.reset(**kwargs)
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._game += info["extrinsic_reward"]
+        self._intrinsic += self._llm_reward * info["intrinsic_reward"]
+        self._total += reward
+        if terminated or truncated:
+            info["true_objective"] = self._game
+            info["episode_extra_stats"] = {
+                "extrinsic_return": self._total - self._intrinsic,
+                "intrinsic_return": self._intrinsic,
+                **{name: float(info[name]) for name in PROGRESS},
+            }
+        return observation, reward, terminated, truncated, info
+
+
+def load_reward(cfg: Any) -> LoadedReward | None:
+    """The reward model that the settings name; None with ``llm_reward`` 0.
+
+    Raises:
+        CheckpointError: it isn't there, is damaged, or cannot be used with these flags.
+    """
+    if not cfg.llm_reward:
+        return None
+    names = ("encoder_msg_model", "encoder_embedding_dim", "encoder_hidden_dim")
+    expected = {name: getattr(cfg, name) for name in names if getattr(cfg, name) is not None}
+    loaded = load_reward_model(cfg.reward_dir, cfg.checkpoint_num, expected=expected)
+    if loaded.config.get("use_blstats"):
+        raise CheckpointError(
+            f"{loaded.path} was trained with --use_blstats True; the intrinsic reward is a "
+            "function of the message alone; train the reward model without it"
+        )
+    loaded.threshold(cfg.eps_threshold_quantile)
+    return loaded
+
+
+@lru_cache(maxsize=1)
+def _shared_reward(
+    reward_dir: str, checkpoint_num: int, quantile: float, normalised: bool
+) -> tuple[MessageRewards, float]:
+    """The memo that all environments of a process share, and the threshold.
+
+    Differs from the release: without normalisation the quantile is brought to the scale of the raw
+    reward, so that the same messages pass.
+    """
+    loaded = load_reward_model(reward_dir, checkpoint_num)
+    scale, offset = (1.0, 0.0) if normalised else (loaded.variance**0.5, loaded.mean)
+
+    def score(messages_UC: MessageArray) -> AnyArray:
+        return score_messages(loaded, messages_UC) * scale + offset
+
+    threshold = loaded.threshold(quantile) * scale + offset
+    return MessageRewards(score, loaded.train_messages), threshold
+
+
+def make_env(
+    full_env_name: str, cfg: Any, env_config: Any = None, render_mode: str | None = None
+) -> gymnasium.Env:
+    """The factory that Sample Factory calls, once for each environment."""
+    torch.set_num_threads(1)
+    env = gymnasium.make(
+        cfg.root_env,
+        observation_keys=OBSERVATION_KEYS,
+        save_ttyrec_every=cfg.save_ttyrec_every,
+        savedir=cfg.save_dir or None,
+    )
+    rewards, threshold = None, float("-inf")
+    if cfg.llm_reward:
+        rewards, threshold = _shared_reward(
+            cfg.reward_dir, cfg.checkpoint_num, cfg.eps_threshold_quantile, cfg.rew_norm
+        )
+    env = IntrinsicReward(
+        env,
+        rewards,
+        threshold=threshold,
+        count_exponent=cfg.beta_count_exponent,
+        extrinsic_reward=cfg.extrinsic_reward,
+        llm_reward=cfg.llm_reward,
+        reward_scale=cfg.extrinsic_scale,
+        reward_clip=cfg.extrinsic_clip,
+    )
+    return EpisodeSummary(PolicyObservation(env, compact=True), cfg.llm_reward)

@@ -1,0 +1,175 @@
+"""What an RL run keeps on disk beside Sample Factory's own files, and what resuming checks."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sample_factory.algo.runners.runner import AlgoObserver, Runner
+from tqdm import tqdm
+
+from motif.atomic_write import atomic_write
+from motif.errors import CheckpointError
+
+EPISODE_COLUMNS = (
+    "env_steps",  # frames that the learner had taken in when the game's end was reported
+    "return",  # the task's own
+    "length",
+    "extrinsic_return",  # the two parts of what the agent learns from
+    "intrinsic_return",
+    "score",
+    "dlvl",
+    "gold",
+    "xlvl",
+    "scout",
+)
+
+
+def policy_checkpoints(run_folder: Path, policy: int = 0) -> dict[int, Path]:
+    """The policy checkpoints of a run by environment steps, in ascending order."""
+    found = {}
+    for path in (run_folder / f"checkpoint_p{policy}").glob("checkpoint_*.pth"):
+        if match := re.fullmatch(r"checkpoint_\d{9,}_(\d+)", path.stem):
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
+
+
+def read_policy_checkpoint(run_folder: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """The last policy checkpoint of a run.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    checkpoints = policy_checkpoints(run_folder)
+    if not checkpoints:
+        raise CheckpointError(
+            f"no policy checkpoint in {run_folder / 'checkpoint_p0'}; train one: python -m "
+            f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
+        )
+    return _load(list(checkpoints.values())[-1], device)
+
+
+def _load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        if {"model", "train_step", "env_steps"} <= set(content):
+            return dict(content)
+        reason = "it is no policy checkpoint"
+    except Exception as error:  # torch raises many kinds, depending on where the damage is
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    raise CheckpointError(
+        f"{path} cannot be loaded ({reason}); delete it to go on from the checkpoint before"
+    )
+
+
+def check_resumable(run_folder: Path, policies: int = 1) -> int:
+    """Refuse to start over a damaged checkpoint, which Sample Factory would do silently.
+
+    Returns:
+        The environment steps to go on from; 0 for a new run.
+
+    Raises:
+        CheckpointError: the last checkpoint is damaged.
+    """
+    steps = 0
+    for policy in range(policies):
+        for path in (run_folder / f"checkpoint_p{policy}").glob("*_temp"):
+            path.unlink()  # of a run that was killed while saving
+        checkpoints = policy_checkpoints(run_folder, policy)
+        if checkpoints:
+            steps = max(steps, int(_load(list(checkpoints.values())[-1])["env_steps"]))
+    return steps
+
+
+@contextlib.contextmanager
+def only_run(run_folder: Path) -> Iterator[None]:
+    """Hold the run folder; a second run in it is refused. The kernel frees it with the process.
+
+    Raises:
+        CheckpointError: another run holds it.
+    """
+    run_folder.mkdir(parents=True, exist_ok=True)
+    with (run_folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"another run is training in {run_folder}; wait for it, or give this one another "
+                "--experiment"
+            ) from None
+        yield
+
+
+class EpisodeLog:
+    """``episodes.csv``: one row for each finished game, in order.
+
+    On resume the rows after the checkpoint are dropped: those games are played again.
+    """
+
+    def __init__(self, run_folder: Path, resume_from: int) -> None:
+        self.path = run_folder / "episodes.csv"
+        rows = [row for row in _read_rows(self.path) if int(float(row[0])) <= resume_from]
+        with atomic_write(self.path) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([EPISODE_COLUMNS, *rows])
+        self._file = self.path.open("a", newline="")
+        self._writer = csv.writer(self._file)
+
+    def record(self, runner: Runner, message: dict[str, Any], policy_id: int) -> None:
+        """Sample Factory's handler for episode reports."""
+        episode = message["episodic"]
+        extra = episode["episode_extra_stats"]
+        values = {"return": episode["true_objective"], "length": episode["len"], **extra}
+        steps = runner.env_steps.get(policy_id, 0)
+        row = [steps, *(f"{float(values[name]):.6g}" for name in EPISODE_COLUMNS[1:])]
+        self._writer.writerow(row)
+        self._file.flush()
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return [row for row in rows if len(row) == len(EPISODE_COLUMNS)]
+
+
+class SaveEverySteps(AlgoObserver):
+    """``--save_every_steps``: a checkpoint each time the run passes a multiple of it."""
+
+    def __init__(self, every: int, resume_from: int) -> None:
+        self._every, self._saved = every, resume_from // every
+
+    def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
+        passed = sum(runner.env_steps.values()) // self._every
+        if passed > self._saved:
+            self._saved = passed
+            runner.save_periodic.emit()
+
+
+class ProgressBar(AlgoObserver):
+    """Steps done, steps/s, time left, and the mean of the last finished games."""
+
+    SHOWN = ("true_objective", "extrinsic_return", "intrinsic_return", "len", "dlvl")
+
+    def __init__(self, total: int, resume_from: int) -> None:
+        self._bar = tqdm(total=total, initial=resume_from, unit="step", unit_scale=True)
+
+    def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
+        steps = sum(runner.env_steps.values())
+        means = {
+            {"true_objective": "return"}.get(name, name): f"{np.mean(values[0]):.4g}"
+            for name in self.SHOWN
+            if (values := runner.policy_avg_stats.get(name)) and values[0]
+        }
+        self._bar.set_postfix(means, refresh=False)
+        self._bar.update(min(steps, self._bar.total) - self._bar.n)
+
+    def on_stop(self, runner: Runner) -> None:
+        self._bar.close()

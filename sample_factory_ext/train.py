@@ -1,0 +1,116 @@
+"""Stage 3: train an agent with APPO."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from sample_factory.algo.utils.context import global_model_factory
+from sample_factory.algo.utils.misc import ExperimentStatus
+from sample_factory.envs.env_utils import register_env
+from sample_factory.train import make_runner
+
+from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED
+from motif.errors import ConfigError
+from motif.nethack import TASKS
+from sample_factory_ext.encoder import make_encoder
+from sample_factory_ext.environment import load_reward, make_env
+from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args
+from sample_factory_ext.run_folder import (
+    EpisodeLog,
+    ProgressBar,
+    SaveEverySteps,
+    check_resumable,
+    only_run,
+)
+
+
+def register_components() -> None:
+    """Make our environment and encoder known to Sample Factory in this process."""
+    register_env(ENVIRONMENT, make_env)
+    global_model_factory().register_encoder_factory(make_encoder)
+
+
+def resolve_device(name: str) -> str:
+    """Sample Factory's name of the device.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    if name == "auto":
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    if name == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("--device gpu: torch sees no GPU here; use --device cpu or auto")
+    return name
+
+
+def prepare(cfg: Any) -> Any:
+    """Settle the device, check the task and the reward model before any process starts.
+
+    Raises:
+        MotifError: what is wrong, and the next command.
+    """
+    cfg.device = cfg.cli_args["device"] = resolve_device(cfg.device)
+    if cfg.root_env not in TASKS:
+        raise ConfigError(f"--root_env {cfg.root_env}: the tasks are {', '.join(TASKS)}")
+    load_reward(cfg)
+    if cfg.serial_mode or cfg.device == "cpu":
+        torch.set_num_threads(1)  # otherwise OpenMP's threads fight with the workers
+    return cfg
+
+
+def train(argv: Sequence[str] | None = None) -> int:
+    """Train, or go on training; the exit status is 0 when done, 130 or 143 when interrupted."""
+    cfg = prepare(parse_rl_args(argv))
+    run_folder = Path(cfg.train_dir) / cfg.experiment
+    with only_run(run_folder):
+        resume_from = 0
+        if cfg.restart_behavior == "resume":
+            resume_from = check_resumable(run_folder, cfg.num_policies)
+        if resume_from > cfg.train_for_env_steps:
+            print(
+                f"{run_folder} has {resume_from:,} of {cfg.train_for_env_steps:,} steps: nothing "
+                "left to do; a larger --train_for_env_steps goes on"
+            )
+            return 0
+        return _run(cfg, run_folder, resume_from)
+
+
+def _run(cfg: Any, run_folder: Path, resume_from: int) -> int:
+    register_components()
+    received: list[int] = []
+
+    def interrupt(signum: int, frame: object) -> None:
+        if not received:  # a second signal must not cut the saving short
+            received.append(signum)
+            raise KeyboardInterrupt
+
+    previous = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        cfg, runner = make_runner(cfg)
+        total = cfg.train_for_env_steps * cfg.num_policies
+        runner.register_observer(ProgressBar(total, resume_from))
+        runner.register_observer(SaveEverySteps(cfg.save_every_steps, resume_from))
+        episodes = EpisodeLog(run_folder, resume_from)
+        runner.register_episodic_stats_handler(episodes.record)
+        status = runner.init()
+        if status == ExperimentStatus.SUCCESS:
+            status = runner.run()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if received:
+        return EXIT_INTERRUPTED if received[0] == signal.SIGINT else EXIT_TERMINATED
+    if status != ExperimentStatus.SUCCESS:
+        return EXIT_ERROR
+    print(f"the agent is in {run_folder}")
+    print(
+        f"watch it: python -m scripts.visualize --train_dir {cfg.train_dir} "
+        f"--experiment {cfg.experiment}"
+    )
+    return 0
