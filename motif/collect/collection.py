@@ -141,32 +141,36 @@ def _write_arrays(config: CollectionConfig, staging: Staging) -> None:
         name: np.array(staging.per_game[name])[game_of_side] for name in INFO
     }
     info["character"] = np.full(sides, CHARACTER.encode())
-    outputs: dict[str, np.memmap[Any, Any]] = {}
     for name, values in info.items():
-        outputs[name] = _create(staging, name, values.shape, values.dtype)
-        outputs[name][:] = values
+        _create(staging, name, values.shape, values.dtype)[:] = values
+    data = [name for name, spec in ARRAYS.items() if spec.folder == "data"]
     with tqdm(total=2 * config.num_pairs, unit="side", desc="writing") as bar:
         for first, block in staging.blocks():
             ends = np.cumsum(block["length"])
             mine = np.nonzero((game_of_side >= first) & (game_of_side < first + len(ends)))
             offsets = (ends - block["length"])[game_of_side[mine] - first]
             rows = windows(offsets + start_of_side[mine], config.seq_len)
-            for key in (name for name, spec in ARRAYS.items() if spec.folder == "data"):
-                if key not in outputs:
-                    shape = (*sides, config.seq_len, *block[key].shape[1:])
-                    outputs[key] = _create(staging, key, shape, block[key].dtype)
-                outputs[key][mine] = block[key][rows]
+            for name in data:
+                if first == 0:
+                    shape = (*sides, config.seq_len, *block[name].shape[1:])
+                    output = _create(staging, name, shape, block[name].dtype)
+                else:  # mapped anew for each block, so that memory holds one block's pages
+                    output = np.load(_path(staging, name), mmap_mode="r+")
+                output[mine] = block[name][rows]
             bar.update(len(rows))
-    for array in outputs.values():
-        array.flush()
+    for name in (*info, *data):
+        with _path(staging, name).open("rb+") as file:
+            os.fsync(file.fileno())
 
 
-def _create(
-    staging: Staging, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> np.memmap[Any, Any]:
-    path = staging.folder / ARRAYS[key].folder / f"{key}.npy"
+def _path(staging: Staging, name: str) -> Path:
+    return staging.folder / ARRAYS[name].folder / f"{name}.npy"
+
+
+def _create(staging: Staging, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+    path = _path(staging, name)
     path.parent.mkdir(exist_ok=True)
-    array: np.memmap[Any, Any]
+    array: AnyArray
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
     with path.open("rb+") as file:  # else a full disk is a bus error later, not an OSError now
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
