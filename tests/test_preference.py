@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_dataset
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motif import preference
@@ -33,6 +32,7 @@ from motif.preference import (
 
 SOURCE = {"type": "test", "goal": "defaultgoal"}
 FIRST, SECOND, TIE, UNKNOWN = Preference
+FRESH = itertools.count()  # names of datasets
 
 
 def answer(index: int) -> int:
@@ -97,20 +97,25 @@ def test_one_chunk(pairs):
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example has its dataset
+)
 @given(data=st.data(), length=st.integers(0, 9), chunks=st.integers(1, 12))
-def test_chunks_in_any_order_interrupted_or_not_give_the_same_file(data, length, chunks):
+def test_chunks_in_any_order_interrupted_or_not_give_the_same_file(
+    make_dataset, data, length, chunks
+):
     """Any number of chunks, more than there are pairs too."""
-    with tempfile.TemporaryDirectory() as folder:
-        pairs = write_dataset(Path(folder), length)
-        order = data.draw(st.permutations(range(chunks)))
-        for position, chunk in enumerate(order):
-            for _ in range(data.draw(st.integers(0, 2))):
-                annotate(pairs, chunk, chunks, at_most=data.draw(st.integers(0, 3)))
-            _, missing = annotate(pairs, chunk, chunks)
-            assert missing == sorted(order[position + 1 :])
-        assert load_preferences(pairs, "test").tolist() == answers(pairs)
-        assert not (pairs.directory / "preference" / "test.parts").exists()
+    pairs = make_dataset(length, name=f"pairs-{next(FRESH)}")
+    order = data.draw(st.permutations(range(chunks)))
+    for position, chunk in enumerate(order):
+        for _ in range(data.draw(st.integers(0, 2))):
+            annotate(pairs, chunk, chunks, at_most=data.draw(st.integers(0, 3)))
+        _, missing = annotate(pairs, chunk, chunks)
+        assert missing == sorted(order[position + 1 :])
+    assert load_preferences(pairs, "test").tolist() == answers(pairs)
+    assert not (pairs.directory / "preference" / "test.parts").exists()
 
 
 def test_resuming_asks_only_what_is_unknown(pairs):
