@@ -194,11 +194,12 @@ class OpenAIChatModel:
             choice = completion.choices[0]
             text = choice.message.content or ""
             usage = completion.usage
-            used = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+            prompt_tokens = usage.prompt_tokens if usage else 0
+            new_tokens = usage.completion_tokens if usage else 0
             candidates = _candidates(choice) if self._sampling.logprobs else ()
         except (AttributeError, IndexError, TypeError):
             raise _Rubbish("a reply that is no chat completion") from None
-        return Reply(request.tag, text, *used, candidates)
+        return Reply(request.tag, text, prompt_tokens, new_tokens, candidates)
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         sampling = self._sampling

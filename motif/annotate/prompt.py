@@ -61,9 +61,9 @@ def load_prompt(path: Path, goal_key: str, *, system_prompt: bool = True) -> Pro
             placeholder or pattern (the message names the line); or it has no such goal.
     """
     document = _Document(path)
+    document.refuse_other_keys({*TEXTS, "goals"})
     texts = {key: document.text(key) for key in TEXTS}
     goals = document.texts("goals")
-    document.refuse_other_keys({*TEXTS, "goals"})
     document.check_placeholders("template", texts["template"])
     document.check_pattern("answer_pattern", texts["answer_pattern"])
     if goal_key not in goals:
@@ -115,7 +115,8 @@ class _Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            content = path.read_text(encoding="utf-8")
+            root = yaml.compose(content, Loader=yaml.SafeLoader)
         except OSError as error:
             raise ConfigError(f"cannot read the prompt file {path}: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -131,7 +132,7 @@ class _Document:
         self.key_lines: dict[str, int] = {
             key.value: key.start_mark.line + 1 for key, _ in root.value
         }
-        self.last_line = root.end_mark.line + 1
+        self.last_line = len(content.splitlines())
 
     def line(self, key: str) -> int:
         return self.key_lines[key]
@@ -195,4 +196,5 @@ class _Document:
         """The file's line of a place in a text (of its first line, unless it is a | block)."""
         node = self.nodes[key]
         first = int(node.start_mark.line) + 1
-        return first + 1 + text.count("\n", 0, position) if node.style == "|" else first
+        is_block = isinstance(node, yaml.ScalarNode) and node.style == "|"
+        return first + 1 + text.count("\n", 0, position) if is_block else first

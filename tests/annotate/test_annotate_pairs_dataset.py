@@ -1,0 +1,272 @@
+"""The command of stage 1, end to end, with a scripted model where one is needed."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripted_chat import ScriptedChatModel
+
+from motif.annotate.chat import ModelError, Reply
+from motif.annotate.language_model import captioned_pairs
+from motif.cli import EXIT_TERMINATED, Terminated
+from motif.pairs_dataset import PairsDataset
+from motif.preference import load_preferences
+from scripts.annotate_pairs_dataset import main
+
+MakeDataset = Callable[..., PairsDataset]
+NAME = "llama70b_msg_defaultgoal_default"
+OTHERS = tuple(f"You kill the monster number {i}!" for i in range(40)) + ("It's a wall.",)
+
+
+def labels(pairs: PairsDataset, name: str = NAME) -> np.ndarray:
+    return np.load(pairs.directory / "preference" / f"{name}.npy")
+
+
+def command(pairs: PairsDataset, *arguments: str) -> list[str]:
+    return ["--directory", str(pairs.directory), *arguments]
+
+
+@pytest.mark.parametrize("kind", ["rules", "score", "return"])
+def test_annotators_without_a_language_model(
+    make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    pairs = make_dataset(50)
+    assert main(command(pairs, "--annotator-type", kind)) == 0
+    name = "rules_msg_defaultgoal" if kind == "rules" else kind
+    found = load_preferences(pairs, name)
+    assert not (found == 3).any()
+    said = capsys.readouterr().out
+    assert f"first {(found == 0).sum()}, second {(found == 1).sum()}" in said
+    assert str(pairs.directory / "preference" / f"{name}.npy") in said
+    assert f"python -m scripts.train_reward --dataset_dir {pairs.directory}" in said
+
+
+def test_the_documented_line(make_dataset: MakeDataset, scripted_model: ScriptedChatModel) -> None:
+    pairs = make_dataset(50)
+    line = (
+        "--prompt-version default --goal-key defaultgoal "
+        "--n-annotation-chunks 1 --chunk-number 0 --llm-size 70 --num-gpus 8"
+    )
+    assert main(command(pairs, *line.split())) == 0
+    provenance = json.loads((pairs.directory / f"preference/{NAME}.json").read_text())
+    source = provenance["source"]
+    assert source["model"]["name"] == "meta-llama/Llama-2-70b-chat-hf"
+    assert source["prompt"]["system_prompt"] is True
+    assert source["sampling"] == {
+        "temperature": 0.1,
+        "top_p": 0.95,
+        "top_k": 50,
+        "max_new_tokens": 4096,
+        "seed": 0,
+    }
+    assert not (labels(pairs) == 3).any()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_chunks_in_any_order_make_the_same_file(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+    order: tuple[int, ...],
+) -> None:
+    whole, parts = make_dataset(50, name="whole"), make_dataset(50, name="parts")
+    assert main(command(whole)) == 0
+    capsys.readouterr()
+    for place, chunk in enumerate(order):
+        split = ["--n-annotation-chunks", "3", "--chunk-number", str(chunk)]
+        assert main(command(parts, *split)) == 0
+        missing = sorted(set(order) - set(order[: place + 1]))
+        said = capsys.readouterr().out
+        if missing:
+            assert f"still missing: chunk {', '.join(map(str, missing))};" in said
+    assert (labels(whole) == labels(parts)).all()
+
+
+def test_direct_answers_keep_probabilities(
+    make_dataset: MakeDataset, scripted_model: ScriptedChatModel
+) -> None:
+    pairs = make_dataset(50)
+    assert main(command(pairs, "--answer-mode", "direct")) == 0
+    probabilities = labels(pairs, f"{NAME}_direct.probs")
+    assert (probabilities.dtype, probabilities.shape) == (np.float32, (50, 3))
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(50))
+
+
+def test_unknown_pairs_are_asked_again(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs = make_dataset(30)
+    scripted_model.script = scripted_model.retry_script = lambda first, second: "?"
+    assert main(command(pairs)) == 0
+    assert "unknown pairs are asked again by the same command" in capsys.readouterr().out
+    unknown = int((labels(pairs) == 3).sum())
+    assert unknown > 0
+    scripted_model.script = lambda first, second: '("best_description": 1)'
+    assert main(command(pairs)) == 0
+    assert (labels(pairs) == 0).sum() == unknown
+
+
+def test_another_source_is_refused_under_the_same_name(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs = make_dataset(10)
+    assert main(command(pairs)) == 0
+    assert main(command(pairs, "--system-prompt", "False")) == 2
+    assert "was made by another source" in capsys.readouterr().err
+    assert main(command(pairs, "--system-prompt", "False", "--ignore-existing")) == 0
+
+
+def test_ignore_existing_asks_anew(
+    make_dataset: MakeDataset, scripted_model: ScriptedChatModel
+) -> None:
+    pairs = make_dataset(30)
+    main(command(pairs))
+    asked = len(scripted_model.asked)
+    main(command(pairs, "--ignore-existing"))
+    assert len(scripted_model.asked) == 2 * asked
+
+
+def test_a_shared_cache_serves_another_dataset(
+    make_dataset: MakeDataset, scripted_model: ScriptedChatModel, tmp_path: Path
+) -> None:
+    cache = ["--cache-dir", str(tmp_path / "answers")]
+    main(command(make_dataset(300, name="one"), *cache))
+    asked = len(scripted_model.asked)
+    again = make_dataset(300, name="two", seed=1)
+    main(command(again, *cache))
+    assert len(scripted_model.asked) - asked < 0.2 * asked
+    main(command(again, *cache, "--goal-key", "gold"))  # another prompt: other answers
+    assert len(scripted_model.asked) > 1.5 * asked
+
+
+@pytest.mark.parametrize("stop", [ModelError("gone"), Terminated(), KeyboardInterrupt()])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+) -> None:
+    whole = make_dataset(60, name="whole", texts=OTHERS)
+    pairs = make_dataset(60, name="stopped", texts=OTHERS)
+    assert main(command(whole)) == 0
+    collect = scripted_model.collect
+    calls = 0
+
+    def failing() -> list[Reply]:
+        nonlocal calls
+        calls += 1
+        if calls % 4 == 0:
+            raise stop
+        return collect()
+
+    monkeypatch.setattr(scripted_model, "collect", failing)
+    window = ["--batch-size", "5"]
+    statuses = []
+    while not statuses or (statuses[-1] and len(statuses) < 10):
+        scripted_model.queue.clear()
+        statuses.append(main(command(pairs, *window)))
+    expected = {ModelError: 2, Terminated: EXIT_TERMINATED, KeyboardInterrupt: 130}[type(stop)]
+    assert statuses == [expected] * (len(statuses) - 1) + [0]
+    assert len(statuses) > 2
+    assert (labels(whole) == labels(pairs)).all()
+
+
+def test_show_prompt_asks_nobody(
+    make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = make_dataset(10)
+    assert main(command(pairs, "--show-prompt", "3")) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("--- system ---")
+    assert '"description_2"' in said
+    assert not (pairs.directory / "preference").exists()
+    assert main(command(pairs, "--show-prompt", "10")) == 2
+    assert "--show-prompt 10: the pairs are 0 to 9" in capsys.readouterr().err
+
+
+def test_estimate_with_a_given_rate_needs_no_model(
+    make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = make_dataset(300)
+    line = ["--estimate", "--rate", "0.5", "--num-gpus", "8"]
+    assert main(command(pairs, *line)) == 0
+    said = capsys.readouterr().out
+    differing = {c[1:] for c in captioned_pairs(pairs, np.arange(300)) if c.first != c.second}
+    hours = len(differing) / 0.5 / 3600
+    assert f"prompts to ask, each once: {len(differing)}" in said
+    assert f"{hours:.2f} hours, {8 * hours:.2f} GPU-hours on 8 GPUs" in said
+
+
+def test_estimate_from_a_trial(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs = make_dataset(300, texts=OTHERS)
+    assert main(command(pairs, "--estimate")) == 0
+    assert "(10 + 5 a prompt in the trial)" in capsys.readouterr().out
+    assert len(scripted_model.asked) == 65
+    assert not (pairs.directory / "preference").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("--prompt-version old", "no prompt version 'old'; there are: default, reworded"),
+        ("--goal-key fame", "no goal 'fame'"),
+        ("--prompt-file nowhere.yaml", "cannot read the prompt file nowhere.yaml"),
+        ("--engine-args [1]", "--engine-args must be a JSON object"),
+        ("--engine-args {x", "--engine-args is no JSON"),
+        ("--annotator-type rules --estimate", "--estimate is for language models"),
+        ("", "vllm is not installed"),
+    ],
+)
+def test_bad_input_is_one_line(
+    make_dataset: MakeDataset,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: str,
+    problem: str,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(command(make_dataset(10), *arguments.split())) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ")
+    assert problem in said
+
+
+def test_no_dataset(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--directory", str(tmp_path / "nowhere"), "--annotator-type", "rules"]) == 2
+    assert "no dataset in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failure", ["read-only", "full"])
+def test_a_disk_that_takes_nothing(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str,
+) -> None:
+    number = errno.EROFS if failure == "read-only" else errno.ENOSPC
+    pairs = make_dataset(60, texts=OTHERS)
+    main(command(pairs, "--n-annotation-chunks", "2", "--chunk-number", "1"))
+    part = pairs.directory / f"preference/{NAME}.parts/chunk-1-of-2.npy"
+    kept = np.load(part).copy()
+
+    def refuse(self: object) -> None:
+        raise OSError(number, "no way", "answers.jsonl")
+
+    monkeypatch.setattr("motif.annotate.cache.AnswerCache.flush", refuse)
+    assert main(command(pairs, "--n-annotation-chunks", "2", "--chunk-number", "0")) == 2
+    assert "error: no way: answers.jsonl" in capsys.readouterr().err
+    assert (np.load(part) == kept).all()
