@@ -85,7 +85,8 @@ def _shared_reward(
         return score_messages(loaded, messages_UC) * scale + offset
 
     threshold = loaded.threshold(quantile) * scale + offset
-    return MessageRewards(score, loaded.train_messages), threshold
+    known = loaded.train_messages, loaded.train_rewards * scale + offset
+    return MessageRewards(score, known), threshold
 
 
 def make_env(

@@ -64,22 +64,21 @@ class MessageRewards:
 
     Args:
         score: rewards (U,) of messages (U, 256) uint8; what a trained reward model computes.
-        messages: known beforehand and scored at once, the training messages say.
+        known: messages (U, 256) and their rewards (U,), those of the training set say.
         limit: further messages kept; beyond it they are scored each time.
     """
 
     def __init__(
         self,
         score: Callable[[MessageArray], AnyArray],
-        messages: MessageArray | None = None,
+        known: tuple[MessageArray, AnyArray] | None = None,
         limit: int = MEMO_LIMIT,
     ) -> None:
         self._score = score
         self._known: dict[bytes, float] = {}
-        if messages is not None and len(messages):
-            self._known = dict(
-                zip((row.tobytes() for row in messages), np.asarray(score(messages)).tolist())
-            )
+        if known is not None:
+            messages, rewards = known
+            self._known = dict(zip((row.tobytes() for row in messages), rewards.tolist()))
         self._limit = limit + len(self._known)
 
     def __call__(self, message: bytes) -> float:

@@ -7,6 +7,7 @@ picture is a pure function of 12x12 (character, colour) cells, so the cells can 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from nle import nethack
 from numpy.typing import NDArray
 
 from motif.blstats import BLSTATS_CLIP, BLSTATS_SIZE, scale_blstats
+from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray
 
 CROP = 12  # cells a side
@@ -79,7 +81,8 @@ def tiles() -> NDArray[np.uint8]:
     """
     coverage = np.load(Path(__file__).with_name("font.npy")).astype(np.float64) / 255
     drawn = PALETTE[:, None, :, None, None] * coverage[None, :, None]  # (16, 256, 3, 6, 6)
-    return np.rint(drawn).reshape(NUM_COLORS * 256, 3, TILE, TILE).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(drawn).astype(np.uint8)
+    return rounded.reshape(NUM_COLORS * 256, 3, TILE, TILE)
 
 
 @lru_cache(maxsize=1)
@@ -95,43 +98,57 @@ def draw(cells: AnyArray) -> NDArray[np.uint8]:
     return pixels.reshape(3, CROP * TILE, CROP * TILE)
 
 
-class PolicyObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """A task's observations as the policy takes them; fresh arrays at every step.
+OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")  # what is read of NLE's
 
-    ``picture`` uint8 (3, 72, 72), ``vector_obs`` float32 (27,), ``message`` uint8 (256,). With
-    ``compact``, what the first two are made of instead: ``cells`` int16 (12, 12) and ``blstats``
-    int64 (27,), for a policy that draws and scales whole batches itself.
+_MESSAGE = spaces.Box(0, 255, (MESSAGE_LENGTH,), np.uint8)
+PICTURE_SPACE = spaces.Dict(
+    {
+        "picture": spaces.Box(0, 255, (3, CROP * TILE, CROP * TILE), np.uint8),
+        "vector_obs": spaces.Box(-BLSTATS_CLIP, BLSTATS_CLIP, (BLSTATS_SIZE,), np.float32),
+        "message": _MESSAGE,
+    }
+)
+COMPACT_SPACE = spaces.Dict(
+    {
+        "cells": spaces.Box(0, NUM_COLORS * 256 - 1, (CROP, CROP), np.int16),
+        "blstats": spaces.Box(-(2**63), 2**63 - 1, (BLSTATS_SIZE,), np.int64),
+        "message": _MESSAGE,
+    }
+)
+
+
+def compact_observation(observation: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """What picture and scaled status are made of, as fresh arrays: :data:`COMPACT_SPACE`."""
+    blstats = observation["blstats"]
+    x, y = blstats.item(nethack.NLE_BL_X), blstats.item(nethack.NLE_BL_Y)
+    return {
+        "cells": crop_cells(observation["tty_chars"], observation["tty_colors"], x, y),
+        "blstats": blstats.copy(),
+        "message": observation["message"].copy(),
+    }
+
+
+def picture_observation(observation: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """What the policy of the paper reads, as fresh arrays: :data:`PICTURE_SPACE`."""
+    compact = compact_observation(observation)
+    return {
+        "picture": draw(compact["cells"]),
+        "vector_obs": scale_blstats(compact["blstats"]),
+        "message": compact["message"],
+    }
+
+
+class PolicyObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """A task's observations as the policy takes them.
+
+    Those of :data:`PICTURE_SPACE`, or with ``compact`` of :data:`COMPACT_SPACE`, for a policy that
+    draws and scales whole batches itself.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], compact: bool = False) -> None:
         super().__init__(env)
-        self._compact = compact
-        observed = env.observation_space
-        assert isinstance(observed, spaces.Dict)
-        if compact:
-            cells = spaces.Box(0, NUM_COLORS * 256 - 1, (CROP, CROP), np.int16)
-            items: dict[str, Any] = {"cells": cells, "blstats": observed["blstats"]}
-        else:
-            picture = spaces.Box(0, 255, (3, CROP * TILE, CROP * TILE), np.uint8)
-            vector = spaces.Box(-BLSTATS_CLIP, BLSTATS_CLIP, (BLSTATS_SIZE,), np.float32)
-            items = {"picture": picture, "vector_obs": vector}
-        self.observation_space = spaces.Dict({**items, "message": observed["message"]})
+        self.observation_space = COMPACT_SPACE if compact else PICTURE_SPACE
+        self._convert = compact_observation if compact else picture_observation
 
-    def reset(self, **kwargs: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-        observation, info = self.env.reset(**kwargs)
-        return self._convert(observation), info
-
-    def step(self, action: int) -> tuple[dict[str, AnyArray], float, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._convert(observation), float(reward), terminated, truncated, info
-
-    def _convert(self, observation: dict[str, AnyArray]) -> dict[str, AnyArray]:
-        blstats, message = observation["blstats"], observation["message"].copy()
-        x, y = blstats.item(nethack.NLE_BL_X), blstats.item(nethack.NLE_BL_Y)
-        cells = crop_cells(observation["tty_chars"], observation["tty_colors"], x, y)
-        if self._compact:
-            return {"cells": cells, "blstats": blstats.copy(), "message": message}
-        return {"picture": draw(cells), "vector_obs": scale_blstats(blstats), "message": message}
-
-
-OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")  # what the wrapper reads
+    def observation(self, observation: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        return self._convert(observation)

@@ -1,0 +1,86 @@
+"""A trained policy that plays, outside Sample Factory's loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from nle.env.tasks import TASK_ACTIONS
+from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
+from sample_factory.model.actor_critic import create_actor_critic
+from sample_factory.model.model_utils import get_rnn_size
+from sample_factory.utils.attr_dict import AttrDict
+
+from motif.errors import CheckpointError
+from motif.nethack.observations import COMPACT_SPACE, compact_observation
+from motif.types import AnyArray
+from sample_factory_ext.run_folder import read_policy_checkpoint
+from sample_factory_ext.train import register_components
+
+
+def read_run_config(run_folder: Path) -> Any:
+    """The settings that a run was trained with.
+
+    Raises:
+        CheckpointError: the folder holds no RL run, or its ``config.json`` is damaged.
+    """
+    path = run_folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(
+            f"no RL run in {run_folder} (config.json is missing); train one: python -m "
+            f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
+        )
+    try:
+        return AttrDict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); restore it") from None
+
+
+class CheckpointPlayer:
+    """Plays with the last policy of a run; actions are sampled.
+
+    Raises:
+        CheckpointError: the run holds no policy, or a damaged one.
+    """
+
+    def __init__(self, run_folder: Path, device: str = "cpu") -> None:
+        self.config = read_run_config(run_folder)
+        self.device = torch.device({"gpu": "cuda"}.get(device, device))
+        checkpoint = read_policy_checkpoint(run_folder, self.device)
+        self.env_steps = int(checkpoint["env_steps"])
+        register_components()
+        actions = gymnasium.spaces.Discrete(len(TASK_ACTIONS))
+        self._policy = create_actor_critic(self.config, COMPACT_SPACE, actions)
+        self._policy.model_to_device(self.device)
+        try:
+            self._policy.load_state_dict(checkpoint["model"])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(
+                f"{run_folder}: its policy is of another network ({reason})"
+            ) from None
+        self._policy.eval()
+        self.reset(np.random.default_rng())
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Forget the last game; actions of the next are drawn from ``rng``."""
+        self._rng = rng
+        self._state = torch.zeros(1, get_rnn_size(self.config), device=self.device)
+
+    def act(self, observation: Mapping[str, AnyArray]) -> int:
+        """The index of the next action, given NLE's arrays."""
+        batch = {key: array[None] for key, array in compact_observation(observation).items()}
+        with torch.inference_mode():
+            inputs = prepare_and_normalize_obs(self._policy, batch)
+            core, self._state = self._policy.forward_core(
+                self._policy.forward_head(inputs), self._state
+            )
+            result = self._policy.forward_tail(core, values_only=False, sample_actions=False)
+            logits = result["action_logits"][0].double().cpu().numpy()
+        # Adding Gumbel noise and taking the largest draws from the softmax.
+        return int(np.argmax(logits + self._rng.gumbel(size=logits.shape)))
