@@ -59,3 +59,27 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
         return write_dataset(tmp_path / name, pairs, **settings)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def make_labelled_dataset(make_dataset: MakeDataset) -> MakeDataset:
+    """``make_labelled_dataset(pairs, labels=…)``: with a label set named ``toy``.
+
+    By default it can be learnt: the side whose message is earlier in ``TEXTS`` is the better one.
+    There is no provenance beside it, as with the release's label sets.
+    """
+
+    def make(pairs: int = 200, *, labels: object = None, **settings: object) -> PairsDataset:
+        dataset = make_dataset(pairs, **settings)
+        if labels is None:
+            ranks = {messages.encode(text).tobytes(): rank for rank, text in enumerate(TEXTS)}
+            rank_NP = np.array(
+                [[ranks[side[0].tobytes()] for side in pair] for pair in dataset.messages]
+            )
+            labels = np.where(rank_NP[:, 0] == rank_NP[:, 1], 2, rank_NP[:, 1] < rank_NP[:, 0])
+        folder = dataset.directory / "preference"
+        folder.mkdir()
+        np.save(folder / "toy.npy", np.asarray(labels, dtype=np.int8))
+        return dataset
+
+    return make

@@ -100,8 +100,8 @@ def score_messages(
     with torch.inference_mode():
         for start in range(0, len(messages_UC), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            messages = torch.from_numpy(messages_UC[part]).to(device)
-            status = None if blstats is None else torch.from_numpy(blstats[part]).to(device)
+            messages = torch.tensor(messages_UC[part], device=device)
+            status = None if blstats is None else torch.tensor(blstats[part], device=device)
             rewards[part] = loaded.model(messages, status).cpu().numpy()
     return loaded.normalise(rewards)
 

@@ -37,10 +37,11 @@ def preference_loss(scores_BP: Tensor, targets_BP: Tensor) -> Tensor:
 def count_agreements(scores_BP: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
     """How many pairs with a preference the scores order alike, and how many pairs have one.
 
-    Two int64 scalars, to be summed over batches. Equal scores order nothing: they do not agree.
+    Two float64 scalars, to be summed over batches. A pair with equal scores agrees by half, as a
+    coin would.
     """
     # Differs from the release: a mean of batch means is NaN if one batch is all ties.
-    first = (labels_B == Preference.FIRST) & (scores_BP[:, 0] > scores_BP[:, 1])
-    second = (labels_B == Preference.SECOND) & (scores_BP[:, 1] > scores_BP[:, 0])
-    preferred = (labels_B == Preference.FIRST) | (labels_B == Preference.SECOND)
-    return (first | second).sum(), preferred.sum()
+    margin_B = (scores_BP[:, 0] - scores_BP[:, 1]).sign()
+    wanted_B = (labels_B == Preference.FIRST).double() - (labels_B == Preference.SECOND).double()
+    preferred_B = wanted_B.abs()
+    return ((margin_B * wanted_B + 1) / 2 * preferred_B).sum(), preferred_B.sum()

@@ -81,7 +81,7 @@ def train_reward(config: RewardTrainingConfig) -> int:
         if resumed:
             _resume(config, state, data)
         write_json(folder / "cfg.json", asdict(config))
-        writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.iteration + resumed)
+        writer = _open_tensorboard(folder, state.iteration + resumed)
         with contextlib.closing(writer):
             if not resumed:
                 _evaluate_and_save(config, state, data, writer)
@@ -193,6 +193,12 @@ def _report(state: TrainingState, result: Evaluation, writer: SummaryWriter) -> 
         f"{_shown(result.accuracy)} (with an unseen message {_shown(result.unseen_accuracy)}, "
         f"against the game's score {_shown(result.score_agreement)})"
     )
+
+
+def _open_tensorboard(folder: Path, first_step: int) -> SummaryWriter:
+    """A new event file; points of a killed run that this one makes again are hidden."""
+    name = f".{first_step}"  # two starts within a second must not share a file
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first_step, filename_suffix=name)
 
 
 def _log(writer: SummaryWriter, step: int, scalars: dict[str, float | None]) -> None:

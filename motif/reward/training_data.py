@@ -28,7 +28,7 @@ from motif.preference import (
 from motif.reward.losses import targets_from_labels, targets_from_probabilities
 from motif.types import LabelArray
 
-TRAINING_SHARE = 0.8
+SHARES = (0.8, 0.2)  # training, validation
 SMALLEST_SET = 5  # known pairs; with fewer, random_split leaves nothing to validate on
 
 
@@ -111,7 +111,7 @@ def _split(length: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]
     """Training and validation rows, as torch's ``random_split`` deals them."""
     parts = random_split(
         TensorDataset(torch.arange(length)),
-        [TRAINING_SHARE, 1 - TRAINING_SHARE],
+        SHARES,
         generator=torch.Generator().manual_seed(seed),
     )
     train, validation = (np.array(part.indices, dtype=np.int64) for part in parts)

@@ -1,0 +1,41 @@
+"""Scaling of the bottom-line statistics: SPEC section 7."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from motif.blstats import BLSTATS_SIZE, scale_blstats
+
+
+@pytest.mark.parametrize(
+    ("index", "value", "scaled"),
+    [
+        (0, 79, 1.0),
+        (1, 21, 1.0),
+        (2, 99, 0.0),
+        (3, 18, 1.8),
+        (8, 12, 1.2),
+        (9, 5000, 0.0),
+        (10, 14, 1.4),
+        (11, 90, 5.0),
+        (12, 4, 0.0),
+        (13, 2500, 2.5),
+        (16, -60, -5.0),
+        (17, 3, 0.0),
+        (18, 8, 0.8),
+        (19, 120, 1.2),
+        (20, 4000, 4.0),
+        (21, 2, 2.0),
+        (22, 3, 0.3),
+        (24, 4, 0.0),
+        (26, 1, 0.0),
+    ],
+)
+def test_each_statistic_has_its_scale_and_the_clip(index, value, scaled):
+    blstats = np.zeros((1, BLSTATS_SIZE), dtype=np.int64)
+    blstats[0, index] = value
+    result = scale_blstats(blstats)
+    assert result.dtype == np.float32
+    assert result[0, index] == pytest.approx(scaled)
+    assert np.count_nonzero(result) == (scaled != 0)
