@@ -127,6 +127,7 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         observation, info = super().reset(seed=seed, options=options)
         self.message = self.last_observation[self._message_index].tobytes()
         self._status = self.last_observation[self._blstats_index].tolist()
+        self._explore()
         return observation, {**info, **self._progress()}
 
     def step(self, action: int) -> tuple[dict[str, AnyArray], float, bool, bool, dict[str, Any]]:
@@ -142,6 +143,7 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         playing = not done and self.nethack.in_normal_game()
         if playing:  # otherwise NLE reports zeros
             self._status = observation[self._blstats_index].tolist()
+            self._explore()
         status, reward = self._judge(before, playing, done)
         info = self._progress()
         info["end_status"] = status
@@ -205,19 +207,22 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         self._succeeded = True
         return (TASK_SUCCESSFUL if self.task.ends_on_success else RUNNING), SUCCESS_REWARD
 
-    def _progress(self) -> dict[str, Any]:
-        status, explored = self._status, self._explored
+    def _explore(self) -> None:
+        """Count the glyphs seen of this level; after the game there is nothing to see."""
         glyphs = self.last_observation[self._glyph_index]
         # Counting bytes is exact (no glyph has the pattern across its border) and twice as fast
         # as comparing the array.
         seen = glyphs.size - glyphs.tobytes().count(UNSEEN)
-        explored[status[BRANCH], status[LEVEL]] = seen
+        self._explored[self._status[BRANCH], self._status[LEVEL]] = seen
+
+    def _progress(self) -> dict[str, Any]:
+        status = self._status
         return {
             "score": status[SCORE],
             "dlvl": status[nethack.NLE_BL_DEPTH],
             "gold": status[nethack.NLE_BL_GOLD],
             "xlvl": status[nethack.NLE_BL_XP],
-            "scout": seen if len(explored) == 1 else sum(explored.values()),
+            "scout": sum(self._explored.values()),
         }
 
 
