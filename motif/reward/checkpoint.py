@@ -42,6 +42,10 @@ CONTENT = (
     "fingerprint",
 )
 RELEASE_CONTENT = ("num_iter", "model", "reward_mean", "reward_var")
+_DAMAGE = (  # what torch.load raises for a file that is not what it should be
+    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError),
+    pickle.UnpicklingError,
+)
 ROWS_AT_ONCE = 4096  # messages in one forward pass without gradient
 
 
@@ -153,7 +157,7 @@ def read_plain_file(path: Path) -> dict[str, Any]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{path} is damaged or holds more than tensors and plain values ({reason}); restore "

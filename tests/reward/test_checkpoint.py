@@ -134,6 +134,13 @@ def test_weights_are_read_as_plain_data_only(run_folder, tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize("damage", [b"", b"0.", b"garbage", b"PK\x03\x04", b"\x80\x02N."])
+def test_a_file_of_something_else(run_folder, damage):
+    (run_folder / "checkpoint_p0" / "checkpoint_200.pth").write_bytes(damage)
+    with pytest.raises(CheckpointError, match=r"checkpoint_200.pth is damaged"):
+        load_reward_model(run_folder)
+
+
 @pytest.mark.parametrize("size", [0, 10, 1000, 100_000])
 def test_a_truncated_checkpoint(run_folder, size):
     path = run_folder / "checkpoint_p0" / "checkpoint_100.pth"
