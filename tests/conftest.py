@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -83,3 +84,29 @@ def make_labelled_dataset(make_dataset: MakeDataset) -> MakeDataset:
         return dataset
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reward_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a small reward model, trained for one epoch; read it only."""
+    from motif.reward.config import RewardTrainingConfig
+    from motif.reward.training import train_reward
+
+    directory = tmp_path_factory.mktemp("reward")
+    dataset = write_dataset(directory / "motif_dataset", 60)
+    (dataset.directory / "preference").mkdir()
+    np.save(dataset.directory / "preference/toy.npy", np.arange(60, dtype=np.int8) % 3)
+    config = RewardTrainingConfig(
+        dataset_dir=str(dataset.directory),
+        annotator="toy",
+        train_dir=str(directory),
+        experiment="toy_reward",
+        batch_size=16,
+        num_epochs=1,
+        device="cpu",
+        encoder_msg_model="lt_cnn_small",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # labels without provenance
+        assert train_reward(config) == 0
+    return config.run_folder

@@ -1,0 +1,256 @@
+"""The intrinsic reward: formulas by hand, timing and counts on scripted episodes."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+
+import gymnasium
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motif.messages import encode
+from motif.nethack import intrinsic_reward
+from motif.nethack.intrinsic_reward import (
+    IntrinsicReward,
+    MessageRewards,
+    combine_rewards,
+    shape_intrinsic_reward,
+)
+
+RECIPE = {"extrinsic_reward": 0.1, "llm_reward": 0.1, "reward_scale": 0.1}
+
+
+# Formulas
+
+
+@pytest.mark.parametrize(
+    "reward, count, expected",
+    [
+        (2.0, 1, 2.0),
+        (2.0, 2, 0.25),
+        (2.0, 3, 2 / 27),
+        (0.5, 1, 0.0),  # at the threshold: strictly greater counts
+        (0.5000001, 1, 0.5000001),
+        (0.6, 5, 0.6 / 125),  # the threshold comes before the count
+        (-3.0, 1, 0.0),
+    ],
+)
+def test_shaping_by_hand(reward, count, expected):
+    shaped = shape_intrinsic_reward(reward, count, threshold=0.5, count_exponent=3)
+    assert shaped == pytest.approx(expected, abs=0)
+
+
+def test_without_threshold_negative_rewards_pass():
+    no_threshold = {"threshold": float("-inf"), "count_exponent": 3.0}
+    assert shape_intrinsic_reward(-2.0, 2, **no_threshold) == -0.25
+    assert shape_intrinsic_reward(-2.0, 9, threshold=-5.0, count_exponent=0.0) == -2.0
+
+
+@pytest.mark.parametrize(
+    "extrinsic, intrinsic, coefficients, expected",
+    [
+        (50.0, 0.0, RECIPE | {"extrinsic_reward": 10.0}, 50.0),  # a success of a sparse task
+        (1.0, 0.0, RECIPE, 0.01),  # a score point
+        (50.0, 0.0, RECIPE, 0.5),
+        (1000.0, 0.0, RECIPE, 1.0),  # 0.1 · clip(100, 10)
+        (-1000.0, 0.0, RECIPE, -1.0),
+        (0.0, 400.0, RECIPE, 40.0),  # the intrinsic part is never clipped
+        (1000.0, 400.0, RECIPE, 41.0),
+        (-0.01, 1.5, RECIPE, 0.1499),
+        (7.0, 3.0, {"extrinsic_reward": 1.0, "llm_reward": 0.0, "reward_scale": 1.0}, 7.0),
+        (7.0, 3.0, {"extrinsic_reward": 0.0, "llm_reward": 0.1, "reward_scale": 1.0}, 0.3),
+        (7.0, 0.0, {**RECIPE, "reward_scale": 1.0, "reward_clip": 5.0}, 0.5),
+    ],
+)
+def test_combining_by_hand(extrinsic, intrinsic, coefficients, expected):
+    combined = combine_rewards(extrinsic, intrinsic, **coefficients)
+    assert combined == pytest.approx(expected)
+
+
+@given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.integers(1, 1000), st.floats(0, 4))
+def test_a_repeated_message_never_earns_more(reward, threshold, count, exponent):
+    settings = {"threshold": threshold, "count_exponent": exponent}
+    first = shape_intrinsic_reward(reward, count, **settings)
+    again = shape_intrinsic_reward(reward, count + 1, **settings)
+    assert abs(again) <= abs(first) <= abs(reward)
+    assert (first == 0) == (reward <= threshold or reward == 0)
+
+
+@given(st.floats(-1e4, 1e4), st.floats(-1e3, 1e3), st.floats(-1e3, 1e3))
+def test_the_parts_add_up(extrinsic, intrinsic, other):
+    first, second = (combine_rewards(extrinsic, value, **RECIPE) for value in (intrinsic, other))
+    assert first - second == pytest.approx(0.1 * (intrinsic - other), abs=1e-9)
+    assert abs(first - 0.1 * intrinsic) <= 1.0 + 1e-9
+
+
+# The memo
+
+
+class Scorer:
+    """Rewards by text, and what it was asked."""
+
+    def __init__(self, **rewards):
+        self.rewards, self.asked = rewards, []
+
+    def __call__(self, messages_UC):
+        texts = [bytes(row).rstrip(b"\0").decode("latin-1") for row in messages_UC]
+        self.asked += texts
+        return np.array([self.rewards.get(text, 0.0) for text in texts], np.float32)
+
+
+def raw(text):
+    return encode(text).tobytes()
+
+
+def test_a_message_is_scored_once():
+    scorer = Scorer(gold=2.5)
+    rewards = MessageRewards(scorer)
+    assert [rewards(raw("gold")), rewards(raw("gold")), rewards(raw(""))] == [2.5, 2.5, 0.0]
+    assert scorer.asked == ["gold", ""]
+
+
+def test_known_messages_are_not_scored():
+    scorer = Scorer()
+    known = np.stack([encode("gold"), encode("")]), np.array([1.5, -1.0], np.float32)
+    rewards = MessageRewards(scorer, known)
+    assert (rewards(raw("gold")), rewards(raw(""))) == (1.5, -1.0)
+    assert scorer.asked == []
+
+
+def test_the_memo_is_bounded_beyond_what_is_known():
+    scorer = Scorer()
+    known = np.stack([encode("known")]), np.array([1.0], np.float32)
+    rewards = MessageRewards(scorer, known, limit=2)
+    for text in ("a", "b", "c", "a", "b", "c", "c", "known"):
+        rewards(raw(text))
+    assert scorer.asked == ["a", "b", "c", "c", "c"]
+
+
+@given(st.binary(max_size=256))
+def test_any_bytes_can_be_scored(message):
+    message = message.ljust(256, b"\0")
+    rewards = MessageRewards(lambda messages_UC: messages_UC.astype(np.float64).sum(axis=1))
+    assert rewards(message) == sum(message)
+
+
+# The wrapper
+
+
+class Episodes(gymnasium.Env):
+    """Observes scripted messages, an episode after the other; the n-th step pays n."""
+
+    def __init__(self, *episodes):
+        self.episodes = iter(episodes)
+        self.buffer = np.zeros(256, np.uint8)  # reused, as NLE does
+
+    def reset(self, *, seed=None, options=None):
+        self.messages, self.steps = iter(next(self.episodes)), 0
+        return self._observe(), {"seed": seed}
+
+    def step(self, action):
+        self.steps += 1
+        observation = self._observe()
+        return observation, float(self.steps), self.steps == 4, False, {"action": action}
+
+    def _observe(self):
+        self.buffer[:] = encode(next(self.messages))
+        return {"message": self.buffer}
+
+
+TIMING = {"threshold": 0.5, "count_exponent": 3.0, "reward_scale": 1.0, "extrinsic_reward": 0.0}
+
+
+def play(env, **settings):
+    """What each of 4 steps paid as intrinsic reward, by the reward itself and by info."""
+    env.reset(**settings)
+    steps = [env.step(0) for _ in range(4)]
+    assert [step[4]["extrinsic_reward"] for step in steps] == [1.0, 2.0, 3.0, 4.0]
+    assert [step[1] for step in steps] == pytest.approx(
+        [step[4]["intrinsic_reward"] for step in steps]
+    )
+    return [step[4]["intrinsic_reward"] for step in steps]
+
+
+def test_a_message_is_paid_by_the_step_after_it_and_the_last_one_never():
+    rewards = MessageRewards(Scorer(reset=1.0, one=2.0, two=4.0, three=8.0, last=1000.0))
+    env = IntrinsicReward(
+        Episodes(["reset", "one", "two", "three", "last"]), rewards, llm_reward=1.0, **TIMING
+    )
+    assert play(env) == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_counts_include_the_reset_and_empty_messages_and_restart_with_the_episode():
+    episode = ["gold", "gold", "", "gold", ""]
+    rewards = MessageRewards(Scorer(gold=27.0, **{"": 8.0}))
+    env = IntrinsicReward(Episodes(episode, episode), rewards, llm_reward=1.0, **TIMING)
+    for _ in range(2):
+        assert play(env) == [27.0, 27.0 / 8, 8.0, 1.0]
+
+
+def test_an_unfinished_episode_leaves_nothing_behind():
+    rewards = MessageRewards(Scorer(gold=8.0, other=1.0))
+    env = IntrinsicReward(
+        Episodes(["gold"] * 3, ["other", "gold", "x", "x", "x"]), rewards, llm_reward=1.0, **TIMING
+    )
+    env.reset()
+    env.step(0)
+    assert play(env) == [1.0, 8.0, 0.0, 0.0]
+
+
+def test_exactly_the_same_bytes_count_as_the_same_message():
+    rewards = MessageRewards(Scorer(**{"caf\xe9": 8.0, "cafe": 1.0}))
+    episode = ["caf\xe9", "cafe", "caf\xe9 ", "caf\xe9", ""]
+    env = IntrinsicReward(Episodes(episode), rewards, llm_reward=1.0, **TIMING)
+    assert play(env) == [8.0, 1.0, 0.0, 1.0]
+
+
+def test_without_rewards_only_the_task_pays():
+    env = IntrinsicReward(Episodes(["a"] * 5), None, extrinsic_reward=2.0, reward_scale=0.5)
+    env.reset()
+    steps = [env.step(0) for _ in range(4)]
+    assert [step[1] for step in steps] == [1.0, 2.0, 3.0, 4.0]
+    assert {step[4]["intrinsic_reward"] for step in steps} == {0.0}
+
+
+def test_the_rest_passes_through():
+    env = IntrinsicReward(Episodes(["a"] * 5), None)
+    observation, info = env.reset(seed=3, options={})
+    assert info == {"seed": 3}
+    assert bytes(observation["message"]).rstrip(b"\0") == b"a"
+    _, _, terminated, truncated, info = env.step(7)
+    assert (terminated, truncated, info["action"]) == (False, False, 7)
+
+
+@pytest.mark.nle
+def test_on_live_games_the_reward_is_the_sum_of_its_parts():
+    env = gymnasium.make("NetHackScore-v1", observation_keys=("message",))
+    rewards = MessageRewards(lambda messages_UC: messages_UC.astype(np.float64).mean(axis=1) / 9)
+    env = IntrinsicReward(env, rewards, threshold=0.1, **RECIPE)
+    observation, _ = env.reset()
+    counts = {}
+    for _ in range(300):
+        message = observation["message"].tobytes()  # seen before the action
+        counts[message] = counts.get(message, 0) + 1
+        worth = sum(message) / 256 / 9
+        expected = worth / counts[message] ** 3 if worth > 0.1 else 0.0
+        observation, reward, terminated, _, info = env.step(env.action_space.sample())
+        assert info["intrinsic_reward"] == pytest.approx(expected)
+        extrinsic = min(10.0, 0.1 * info["extrinsic_reward"])
+        assert reward == pytest.approx(0.1 * extrinsic + 0.1 * expected)
+        if terminated:
+            break
+    assert len(counts) > 3
+    env.close()
+
+
+@pytest.mark.nle
+def test_the_ten_lines_of_the_docstring_run(reward_folder, capsys):
+    code = textwrap.dedent(inspect.getdoc(intrinsic_reward).partition("::\n")[2])
+    folder = '"train_dir/reward_saving_dir/standard_reward"'
+    assert folder in code
+    exec(code.replace(folder, repr(str(reward_folder))), {})
+    reward, extrinsic, intrinsic = map(float, capsys.readouterr().out.split())
+    assert reward == pytest.approx(extrinsic + 0.1 * intrinsic)
