@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from motif.annotate.chat import Reply, Request
 
+MANY_TEXTS = (*(f"You kill the monster number {i}!" for i in range(40)), "It's a wall.")
 WORTH = ("descend", "kill", "gold", "see here")  # better to worse; everything else last
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_chat import ScriptedChatModel
+from scripted_chat import MANY_TEXTS, ScriptedChatModel
 
 from motif.annotate.chat import ModelError, Reply
 from motif.annotate.language_model import captioned_pairs
@@ -20,7 +20,6 @@ from scripts.annotate_pairs_dataset import main
 
 MakeDataset = Callable[..., PairsDataset]
 NAME = "llama70b_msg_defaultgoal_default"
-OTHERS = tuple(f"You kill the monster number {i}!" for i in range(40)) + ("It's a wall.",)
 
 
 def labels(pairs: PairsDataset, name: str = NAME) -> np.ndarray:
@@ -155,8 +154,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     monkeypatch: pytest.MonkeyPatch,
     stop: BaseException,
 ) -> None:
-    whole = make_dataset(60, name="whole", texts=OTHERS)
-    pairs = make_dataset(60, name="stopped", texts=OTHERS)
+    whole = make_dataset(60, name="whole", texts=MANY_TEXTS)
+    pairs = make_dataset(60, name="stopped", texts=MANY_TEXTS)
     assert main(command(whole)) == 0
     collect = scripted_model.collect
     calls = 0
@@ -211,7 +210,7 @@ def test_estimate_from_a_trial(
     scripted_model: ScriptedChatModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pairs = make_dataset(300, texts=OTHERS)
+    pairs = make_dataset(300, texts=MANY_TEXTS)
     assert main(command(pairs, "--estimate")) == 0
     assert "(10 + 5 a prompt in the trial)" in capsys.readouterr().out
     assert len(scripted_model.asked) == 65
@@ -258,7 +257,7 @@ def test_a_disk_that_takes_nothing(
     failure: str,
 ) -> None:
     number = errno.EROFS if failure == "read-only" else errno.ENOSPC
-    pairs = make_dataset(60, texts=OTHERS)
+    pairs = make_dataset(60, texts=MANY_TEXTS)
     main(command(pairs, "--n-annotation-chunks", "2", "--chunk-number", "1"))
     part = pairs.directory / f"preference/{NAME}.parts/chunk-1-of-2.npy"
     kept = np.load(part).copy()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_server import FakeServer
-from scripted_chat import captions_of
+from scripted_chat import MANY_TEXTS, captions_of
 
 from motif.annotate import engine_openai
 from motif.annotate.chat import Message, Request, Sampling
@@ -24,7 +24,6 @@ from motif.pairs_dataset import PairsDataset
 from scripts.annotate_pairs_dataset import main
 
 MakeDataset = Callable[..., PairsDataset]
-OTHERS = tuple(f"You kill the monster number {i}!" for i in range(40)) + ("It's a wall.",)
 NAME = "tiny_msg_defaultgoal_default"
 KEY = "sk-very-secret"
 
@@ -52,7 +51,7 @@ def labels(pairs: PairsDataset, name: str = NAME) -> np.ndarray:
 def test_labels_over_http_with_bounded_concurrency(
     make_dataset: MakeDataset, server: FakeServer
 ) -> None:
-    pairs = make_dataset(100, texts=OTHERS)
+    pairs = make_dataset(100, texts=MANY_TEXTS)
     server.delay = 0.01
     assert annotate(pairs, server, "--num-workers", "8") == 0
     assert not (labels(pairs) == 3).any()
@@ -117,7 +116,7 @@ def test_faults_end_in_one_line_and_keep_the_labels(
     fault: tuple[int, str],
     problem: str,
 ) -> None:
-    pairs = make_dataset(100, texts=OTHERS)
+    pairs = make_dataset(100, texts=MANY_TEXTS)
     server.fault = lambda number: fault if number >= 20 else None
     assert annotate(pairs, server, "--num-workers", "4") == 2
     said = capsys.readouterr().err
@@ -125,14 +124,14 @@ def test_faults_end_in_one_line_and_keep_the_labels(
     assert "Traceback" not in said
     assert KEY not in said
     part = pairs.directory / f"preference/{NAME}.parts/chunk-0-of-1.npy"
-    assert (np.load(part) != 3).sum() >= 20
+    assert (np.load(part) != 3).sum() >= 16
     server.fault = lambda number: None
     assert annotate(pairs, server) == 0
     assert not (labels(pairs) == 3).any()
 
 
 def test_faults_that_pass_cost_nothing(make_dataset: MakeDataset, server: FakeServer) -> None:
-    pairs = make_dataset(60, texts=OTHERS)
+    pairs = make_dataset(60, texts=MANY_TEXTS)
     bodies = [(500, "x"), (429, "x"), (200, "rubbish"), (200, "{}"), (503, "x")]
     server.fault = lambda number: bodies[number // 7 % 5] if number % 7 == 3 else None
     assert annotate(pairs, server, "--num-workers", "4") == 0
@@ -179,7 +178,7 @@ def test_no_server_at_all(
 
 
 def test_a_server_that_comes_back(make_dataset: MakeDataset, server: FakeServer) -> None:
-    pairs = make_dataset(100, texts=OTHERS)
+    pairs = make_dataset(100, texts=MANY_TEXTS)
     server.fault = lambda number: (500, "x") if number == 30 else None
     server.delay = 0.005
 
@@ -224,7 +223,7 @@ def test_a_server_that_cannot_continue_an_answer(
 ) -> None:
     server.continues = False
     arguments = ("--answer-mode", "direct")
-    assert annotate(make_dataset(300, texts=OTHERS), server, *arguments) == 2
+    assert annotate(make_dataset(300, texts=MANY_TEXTS), server, *arguments) == 2
     assert "does not continue the answer it is given" in capsys.readouterr().err
 
 
@@ -270,8 +269,8 @@ def test_closing_drops_what_is_under_way(server: FakeServer) -> None:
 def test_killed_at_random_and_resumed_gives_the_same_file(
     make_dataset: MakeDataset, server: FakeServer
 ) -> None:
-    whole = make_dataset(400, name="whole", texts=OTHERS)
-    pairs = make_dataset(400, name="killed", texts=OTHERS)
+    whole = make_dataset(400, name="whole", texts=MANY_TEXTS)
+    pairs = make_dataset(400, name="killed", texts=MANY_TEXTS)
     direct = ("--answer-mode", "direct", "--num-workers", "4")
     assert annotate(whole, server, *direct) == 0
     server.delay = 0.004

@@ -1,4 +1,4 @@
-"""The language model as annotator, with a scripted model: windows, retries, de-duplication, cache."""
+"""The language model as annotator: windows, retries, de-duplication, cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_chat import ScriptedChatModel, prefer
+from scripted_chat import MANY_TEXTS, ScriptedChatModel, prefer
 
 from motif.annotate.cache import AnswerCache
 from motif.annotate.chat import ModelError, Reply, Request
@@ -24,7 +24,6 @@ from motif.preference import Preference
 
 MakeDataset = Callable[..., PairsDataset]
 PROMPT = load_shipped_prompt("default", "defaultgoal")
-OTHERS = tuple(f"You kill the monster number {i}!" for i in range(40)) + ("It's a wall.",)
 
 
 def annotator_of(
@@ -102,7 +101,7 @@ def test_a_second_run_asks_nothing_and_loads_no_model(
 def test_retries_join_the_next_window(
     make_dataset: MakeDataset, tmp_path: Path, window: int
 ) -> None:
-    pairs = make_dataset(200, texts=OTHERS)
+    pairs = make_dataset(200, texts=MANY_TEXTS)
     model = ScriptedChatModel(script=lambda first, second: "Hard to say.")
     labels = labels_of(annotator_of(model, tmp_path, window=window), pairs)
     assert labels.tolist() == expected_labels(pairs)
@@ -187,11 +186,11 @@ def test_a_server_that_does_not_continue_the_prefill_is_caught(
 
     annotator = annotator_of(Chatty(), tmp_path, direct=True)
     with pytest.raises(ModelError, match="does not continue the answer it is given"):
-        labels_of(annotator, make_dataset(300, texts=OTHERS))
+        labels_of(annotator, make_dataset(300, texts=MANY_TEXTS))
 
 
 def test_one_conversation_a_file(make_dataset: MakeDataset, tmp_path: Path) -> None:
-    pairs = make_dataset(20, texts=(*OTHERS, "\x1b[31mred"))
+    pairs = make_dataset(20, texts=(*MANY_TEXTS, "\x1b[31mred"))
     model = ScriptedChatModel(script=lambda first, second: "Hard to say.")
     labels_of(annotator_of(model, tmp_path / "cache", tmp_path / "log"), pairs)
     files = sorted((tmp_path / "log").glob("*.txt"))
@@ -222,7 +221,7 @@ def test_what_is_labelled_when_the_model_fails_is_kept(
                 raise ModelError("gone")
             return super().collect()
 
-    pairs = make_dataset(60, texts=OTHERS)
+    pairs = make_dataset(60, texts=MANY_TEXTS)
     model = Failing()
     done = 0
     with pytest.raises(ModelError, match="gone"):

@@ -121,7 +121,7 @@ def test_goals_must_be_a_mapping(tmp_path: Path) -> None:
 
 
 def test_unknown_goal_lists_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no goal 'lose' in .* line 11; there are: win, nothing"):
+    with pytest.raises(ConfigError, match=r"no goal 'lose' in .* line 11; there are: win, nothing"):
         load_prompt(write(tmp_path, GOOD), "lose")
 
 
