@@ -23,7 +23,6 @@ CONVOLUTIONS = {  # channels out, kernel, stride
     "convnet_impala": ((16, 8, 4), (32, 4, 2)),
     "convnet_atari": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
 }
-PICTURE_FEATURES = 512
 HEAD_FEATURES = 128
 
 
@@ -61,13 +60,13 @@ class PolicyEncoder(Encoder):
     def __init__(self, cfg: Any, obs_space: Any) -> None:
         super().__init__(cfg)
         self.draw = Drawing(cfg.picture_scale)
-        self.picture_net = _picture_net(cfg)
+        self.picture_net, picture_size = _picture_net(cfg)
         status_size = obs_space["blstats"].shape[0]
         self.status_head = _head(cfg, status_size)
         self.message_head = _head(cfg, obs_space["message"].shape[0])
         scale = torch.from_numpy(BLSTATS_SCALE)
         self.register_buffer("blstats_scale", scale, persistent=False)
-        self._out_size = PICTURE_FEATURES + HEAD_FEATURES + status_size + HEAD_FEATURES
+        self._out_size = picture_size + HEAD_FEATURES + status_size + HEAD_FEATURES
 
     def forward(self, obs_dict: dict[str, Tensor]) -> Tensor:
         picture = self.picture_net(self.draw(obs_dict["cells"]))
@@ -87,7 +86,8 @@ class PolicyEncoder(Encoder):
         ]
 
 
-def _picture_net(cfg: Any) -> PictureNet:
+def _picture_net(cfg: Any) -> tuple[PictureNet, int]:
+    """The network, and how many features it gives: as many as the GRU has, 512 in the paper."""
     layers: list[nn.Module] = []
     channels, size = 3, CROP * TILE
     for out, kernel, stride in CONVOLUTIONS[cfg.encoder_conv_architecture]:
@@ -96,9 +96,9 @@ def _picture_net(cfg: Any) -> PictureNet:
     layers.append(nn.Flatten())
     features = channels * size * size
     for _ in range(cfg.encoder_extra_fc_layers):
-        layers += [nn.Linear(features, PICTURE_FEATURES), nonlinearity(cfg)]
-        features = PICTURE_FEATURES
-    return PictureNet(*layers).to(memory_format=torch.channels_last)
+        layers += [nn.Linear(features, cfg.rnn_size), nonlinearity(cfg)]
+        features = cfg.rnn_size
+    return PictureNet(*layers).to(memory_format=torch.channels_last), features
 
 
 def _head(cfg: Any, features: int) -> nn.Sequential:

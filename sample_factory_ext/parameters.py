@@ -16,9 +16,11 @@ from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 
 from motif.cli import boolean
 from motif.errors import ConfigError
+from sample_factory_ext.encoder import CONVOLUTIONS
 
 ENVIRONMENT = "nle_fixed_eat_action"
 POLICY_ENCODER = "nle_rgbcrop_encoder"
+REWARD_ENCODER = "nle_torchbeast_encoder"
 NEVER = 10**9
 
 # The release's command-line name → where the value goes here.
@@ -83,12 +85,12 @@ MOTIF_FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
     ("save_every_steps", 100_000_000, int, "environment steps between policy checkpoints"),
     ("save_ttyrec_every", 0, int, "record every Nth game of each environment; 0: none"),
     ("save_dir", "", str, "where recordings go; empty: nle_data/"),
-    ("reward_encoder", "nle_torchbeast_encoder", str, "network of the reward model"),
+    ("reward_encoder", REWARD_ENCODER, str, "network of the reward model"),
     ("encoder_custom", POLICY_ENCODER, str, "network of the policy"),
     ("encoder_embedding_dim", None, int, "check that the reward model was made with this"),
     ("encoder_hidden_dim", None, int, "check that the reward model was made with this"),
     ("encoder_msg_model", None, str, "check that the reward model was made with this"),
-    ("encoder_extra_fc_layers", 1, int, "linear layers of 512 after the picture's convolutions"),
+    ("encoder_extra_fc_layers", 1, int, "linear layers of --hidden_size after the convolutions"),
 )
 
 # Accepted, without effect: name → why.
@@ -133,6 +135,7 @@ def parse_rl_args(argv: Sequence[str] | None = None, evaluation: bool = False) -
     if not any(word == "--env" or word.startswith("--env=") for word in argv):
         argv = ["--env", ENVIRONMENT, *argv]  # Sample Factory asks before defaults can apply
     parser, _ = parse_sf_args(_without_help(argv), evaluation)
+    parser.allow_abbrev = False
     _explain_renamed(parser)
     add_motif_flags(parser)
     known = {action.dest for action in parser._actions}
@@ -147,7 +150,12 @@ def parse_rl_args(argv: Sequence[str] | None = None, evaluation: bool = False) -
     for name in NO_EFFECT:
         if name in cfg.cli_args:
             print(f"note: --{name} has no effect here: {NO_EFFECT[name]}", file=sys.stderr)
-    _check(cfg)
+    if cfg.num_batches_to_accumulate == -1:  # the release's way to say: twice an iteration's
+        cfg.num_batches_to_accumulate = 2 * cfg.num_batches_per_epoch
+        cfg.cli_args["num_batches_to_accumulate"] = cfg.num_batches_to_accumulate
+    _check_numbers(cfg)
+    _check_names(cfg)
+    _check_combinations(cfg)
     return cfg
 
 
@@ -178,10 +186,24 @@ def _explain_renamed(parser: argparse.ArgumentParser) -> None:
             action.help = f"the same as --{RENAMED[action.dest]} on our command line"
 
 
-def _check(cfg: Any) -> None:
-    for name in ("num_workers", "num_envs_per_worker", "batch_size", "train_for_env_steps"):
+AT_LEAST_1 = (
+    *("num_workers", "num_envs_per_worker", "worker_num_splits", "num_policies", "batch_size"),
+    *("rollout", "num_epochs", "num_batches_per_epoch", "num_batches_to_accumulate"),
+    *("train_for_env_steps", "save_every_steps", "keep_checkpoints", "stats_avg"),
+)
+
+
+def _check_numbers(cfg: Any) -> None:
+    for name in AT_LEAST_1:
         if getattr(cfg, name) < 1:
             raise ConfigError(f"--{name} {getattr(cfg, name)}: at least 1 is needed")
+    if not cfg.picture_scale > 0:
+        raise ConfigError(f"--obs_scale {cfg.picture_scale}: it must be more than 0")
+    if not cfg.extrinsic_clip > 0:
+        raise ConfigError(f"--reward_clip {cfg.extrinsic_clip}: it must be more than 0")
+
+
+def _check_names(cfg: Any) -> None:
     if cfg.algo != "APPO":
         raise ConfigError(f"--algo {cfg.algo}: only APPO is supported")
     if cfg.env != ENVIRONMENT:
@@ -190,14 +212,34 @@ def _check(cfg: Any) -> None:
         )
     if cfg.encoder_custom != POLICY_ENCODER:
         raise ConfigError(f"--encoder_custom {cfg.encoder_custom}: there is {POLICY_ENCODER}")
+    if cfg.reward_encoder != REWARD_ENCODER:
+        raise ConfigError(f"--reward_encoder {cfg.reward_encoder}: there is {REWARD_ENCODER}")
+    if cfg.encoder_conv_architecture not in CONVOLUTIONS:
+        raise ConfigError(
+            f"--encoder_subtype {cfg.encoder_conv_architecture}: there are "
+            f"{', '.join(CONVOLUTIONS)}"
+        )
+
+
+def _check_combinations(cfg: Any) -> None:
     if cfg.batch_size % cfg.rollout:
         raise ConfigError(
             f"--batch_size {cfg.batch_size} must be a multiple of --rollout {cfg.rollout}"
+        )
+    if cfg.with_vtrace and cfg.recurrence not in (-1, cfg.rollout):
+        raise ConfigError(
+            f"--recurrence {cfg.recurrence} must be --rollout {cfg.rollout} (or -1, which means "
+            "that) with V-trace"
         )
     if cfg.num_envs_per_worker % cfg.worker_num_splits:
         raise ConfigError(
             f"--num_envs_per_worker {cfg.num_envs_per_worker} must be a multiple of "
             f"--worker_num_splits {cfg.worker_num_splits}"
+        )
+    if cfg.normalize_input or cfg.obs_subtract_mean:
+        raise ConfigError(
+            "--normalize_input and --obs_subtract_mean: the policy reads the cells of the screen "
+            "and scales them itself; leave them out"
         )
     if cfg.llm_reward and not cfg.reward_dir:
         raise ConfigError(
