@@ -12,10 +12,15 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from typing import Any
 
 from sample_factory.algo.learning.learner import Learner
-from sample_factory.utils.utils import log
+from sample_factory.algo.runners.runner import Runner
+from sample_factory.cfg.arguments import cfg_dict
+from sample_factory.utils.utils import cfg_file, log
+
+from motif.atomic_write import write_json
 
 
 def apply() -> None:
@@ -26,6 +31,7 @@ def apply() -> None:
     _summarise_vtrace()
     _save_plain_best_performance()
     _ignore_unfinished_checkpoints()
+    _write_whole_config()
     _keep_the_terminal_quiet()
     if multiprocessing.parent_process() is not None:
         _end_with_the_parent()
@@ -66,11 +72,22 @@ def _ignore_unfinished_checkpoints() -> None:
     Learner.get_checkpoints = get_checkpoints
 
 
+def _write_whole_config() -> None:
+    """A run killed while it writes ``config.json``, which each start does, could not be resumed."""
+
+    def save_cfg(self: Runner) -> None:
+        write_json(cfg_file(self.cfg), cfg_dict(self.cfg))
+
+    Runner._save_cfg = save_cfg
+
+
 def _keep_the_terminal_quiet() -> None:
     """Everything goes to ``sf_log.txt`` in the run folder; the terminal has our progress bar."""
     for handler in log.handlers:
         if type(handler) is logging.StreamHandler:
             handler.setLevel(logging.ERROR)
+    for module in (r"gymnasium\.core", r"sample_factory\."):  # about each other's and torch's API
+        warnings.filterwarnings("ignore", module=module)
 
 
 def _end_with_the_parent() -> None:
@@ -83,5 +100,7 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Slurm signals every process of a job
+    # Slurm signals every process of a job. A daemon's parent ends it by this signal: leave it.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and not multiprocessing.current_process().daemon:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,31 +12,12 @@ from nle.env.tasks import TASK_ACTIONS
 from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
 from sample_factory.model.actor_critic import create_actor_critic
 from sample_factory.model.model_utils import get_rnn_size
-from sample_factory.utils.attr_dict import AttrDict
 
 from motif.errors import CheckpointError
 from motif.nethack.observations import COMPACT_SPACE, compact_observation
 from motif.types import AnyArray
-from sample_factory_ext.run_folder import read_policy_checkpoint
+from sample_factory_ext.run_folder import read_policy_checkpoint, read_run_config
 from sample_factory_ext.train import register_components
-
-
-def read_run_config(run_folder: Path) -> Any:
-    """The settings that a run was trained with.
-
-    Raises:
-        CheckpointError: the folder holds no RL run, or its ``config.json`` is damaged.
-    """
-    path = run_folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(
-            f"no RL run in {run_folder} (config.json is missing); train one: python -m "
-            f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
-        )
-    try:
-        return AttrDict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); restore it") from None
 
 
 class CheckpointPlayer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from sample_factory.algo.runners.runner import AlgoObserver, Runner
+from sample_factory.utils.attr_dict import AttrDict
 from tqdm import tqdm
 
 from motif.atomic_write import atomic_write
@@ -30,6 +32,27 @@ EPISODE_COLUMNS = (
     "xlvl",
     "scout",
 )
+
+
+def read_run_config(run_folder: Path) -> Any:
+    """The settings that a run was trained with.
+
+    Raises:
+        CheckpointError: the folder holds no RL run, or its ``config.json`` is damaged.
+    """
+    path = run_folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(
+            f"no RL run in {run_folder} (config.json is missing); train one: python -m "
+            f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
+        )
+    try:
+        return AttrDict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); restore it, or delete it and give scripts.main all "
+            "the flags of the run again"
+        ) from None
 
 
 def policy_checkpoints(run_folder: Path, policy: int = 0) -> dict[int, Path]:
@@ -76,8 +99,10 @@ def check_resumable(run_folder: Path, policies: int = 1) -> int:
         The environment steps to go on from; 0 for a new run.
 
     Raises:
-        CheckpointError: the last checkpoint is damaged.
+        CheckpointError: the last checkpoint or the run's ``config.json`` is damaged.
     """
+    if (run_folder / "config.json").exists():
+        read_run_config(run_folder)
     steps = 0
     for policy in range(policies):
         for path in (run_folder / f"checkpoint_p{policy}").glob("*_temp"):

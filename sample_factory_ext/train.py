@@ -52,11 +52,14 @@ def prepare(cfg: Any) -> Any:
 
     Raises:
         MotifError: what is wrong, and the next command.
+        OSError: recordings cannot be written where they should go.
     """
     cfg.device = cfg.cli_args["device"] = resolve_device(cfg.device)
     if cfg.root_env not in TASKS:
         raise ConfigError(f"--root_env {cfg.root_env}: the tasks are {', '.join(TASKS)}")
     load_reward(cfg)
+    if cfg.save_ttyrec_every and cfg.save_dir:
+        Path(cfg.save_dir).mkdir(parents=True, exist_ok=True)
     if cfg.serial_mode or cfg.device == "cpu":
         torch.set_num_threads(1)  # otherwise OpenMP's threads fight with the workers
     return cfg
@@ -101,6 +104,9 @@ def _run(cfg: Any, run_folder: Path, resume_from: int) -> int:
         status = runner.init()
         if status == ExperimentStatus.SUCCESS:
             status = runner.run()
+    except KeyboardInterrupt:  # while starting; Sample Factory's loop ends by itself
+        if not received:
+            raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
