@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 
 import motif.nethack  # noqa: F401  registers the tasks
@@ -84,9 +86,17 @@ def _shared_reward(
     def score(messages_UC: MessageArray) -> AnyArray:
         return score_messages(loaded, messages_UC) * scale + offset
 
-    threshold = loaded.threshold(quantile) * scale + offset
+    # In the rewards' own precision: the median is often the reward of one message, which it bars.
+    threshold = np.float32(loaded.threshold(quantile)) * np.float32(scale) + np.float32(offset)
     known = loaded.train_messages, loaded.train_rewards * scale + offset
-    return MessageRewards(score, known), threshold
+    return MessageRewards(score, known), float(threshold)
+
+
+def _recording_folder(cfg: Any, env_config: Any) -> str | None:
+    """A folder for each environment: those of one process would write the same files."""
+    if not cfg.save_dir or env_config is None:
+        return cfg.save_dir or None
+    return str(Path(cfg.save_dir) / f"env_{env_config['env_id']:05d}")
 
 
 def make_env(
@@ -98,7 +108,7 @@ def make_env(
         cfg.root_env,
         observation_keys=OBSERVATION_KEYS,
         save_ttyrec_every=cfg.save_ttyrec_every,
-        savedir=cfg.save_dir or None,
+        savedir=_recording_folder(cfg, env_config),
     )
     rewards, threshold = None, float("-inf")
     if cfg.llm_reward:

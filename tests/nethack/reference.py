@@ -82,7 +82,7 @@ def scaled_status(blstats: np.ndarray) -> np.ndarray:
     divisors = {"x": 79, "y": 21, "gold": 1000, "turn": 1000, "experience": 100, "hunger": 1}
     index = {"x": 0, "y": 1, "gold": 13, "turn": 20, "experience": 19, "hunger": 21}
     by_index = {index[name]: divisor for name, divisor in divisors.items()}
-    by_index.update({tenth: 10 for tenth in (3, 4, 5, 6, 7, 8, 10, 11, 14, 15, 16, 18, 22)})
+    by_index.update(dict.fromkeys((3, 4, 5, 6, 7, 8, 10, 11, 14, 15, 16, 18, 22), 10))
     scaled = np.zeros(27, np.float32)
     for position, divisor in by_index.items():
         scaled[position] = min(5.0, max(-5.0, float(blstats[position]) / divisor))

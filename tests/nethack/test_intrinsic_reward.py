@@ -201,7 +201,7 @@ def test_an_unfinished_episode_leaves_nothing_behind():
 
 
 def test_exactly_the_same_bytes_count_as_the_same_message():
-    rewards = MessageRewards(Scorer(**{"caf\xe9": 8.0, "cafe": 1.0}))
+    rewards = MessageRewards(Scorer(café=8.0, cafe=1.0))
     episode = ["caf\xe9", "cafe", "caf\xe9 ", "caf\xe9", ""]
     env = IntrinsicReward(Episodes(episode), rewards, llm_reward=1.0, **TIMING)
     assert play(env) == [8.0, 1.0, 0.0, 1.0]

@@ -74,9 +74,9 @@ def test_tiles_are_coverage_times_colour():
     assert not tiles()[:256].any()  # colour 0
     white = tiles()[256 * 15 + ord("#")]
     assert (white == white[:1]).all()
-    assert 100 < white.max()
+    assert white.max() > 100
     assert np.array_equal(tiles()[256 * 9 + ord("#")], white * [[[1]], [[0]], [[0]]])
-    printable = [code for code in range(33, 127)]
+    printable = list(range(33, 127))
     assert len({tiles()[256 * 15 + code].tobytes() for code in printable}) > 85
 
 
