@@ -134,7 +134,7 @@ def parse_rl_args(argv: Sequence[str] | None = None, evaluation: bool = False) -
     argv = [_translate(word) for word in (sys.argv[1:] if argv is None else argv)]
     if not any(word == "--env" or word.startswith("--env=") for word in argv):
         argv = ["--env", ENVIRONMENT, *argv]  # Sample Factory asks before defaults can apply
-    parser, _ = parse_sf_args(_without_help(argv), evaluation)
+    parser, _ = parse_sf_args(["--env", ENVIRONMENT], evaluation)  # the line itself: below
     parser.allow_abbrev = False
     _explain_renamed(parser)
     add_motif_flags(parser)
@@ -173,10 +173,6 @@ def _translate(word: str) -> str:
     name, equals, value = word[2:].partition("=")
     name = name.replace("-", "_")
     return f"--{RENAMED.get(name, name)}{equals}{value}"
-
-
-def _without_help(argv: Sequence[str]) -> list[str]:
-    return [word for word in argv if word not in ("-h", "--help")]
 
 
 def _explain_renamed(parser: argparse.ArgumentParser) -> None:
