@@ -110,3 +110,16 @@ def reward_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         warnings.simplefilter("ignore")  # labels without provenance
         assert train_reward(config) == 0
     return config.run_folder
+
+
+@pytest.fixture(scope="session")
+def rl_run(tmp_path_factory: pytest.TempPathFactory, reward_folder: Path) -> Path:
+    """The folder of a short RL run with both rewards, of 4 batches of 64; read it only."""
+    pytest.importorskip("sample_factory")
+    from rl_command import train_here
+
+    train_dir = tmp_path_factory.mktemp("rl")
+    rewards = ("--reward_dir", str(reward_folder), "--llm_reward", "0.1")
+    steps = ("--train_for_env_steps", "200", "--save_every_steps", "64", "--keep_checkpoints", "9")
+    assert train_here(train_dir, "toy_agent", *rewards, *steps) == 0
+    return train_dir / "toy_agent"
