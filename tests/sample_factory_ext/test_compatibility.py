@@ -1,0 +1,147 @@
+"""One test for each fix that Sample Factory 2.1.1 needs (RL parity, section 1)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from sample_factory.algo.learning.learner import Learner
+from sample_factory.algo.runners.runner import Runner
+from sample_factory.utils.attr_dict import AttrDict
+from sample_factory.utils.utils import log
+
+import sample_factory_ext
+from sample_factory_ext import compatibility
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def learner(tmp_path):
+    """A learner with as much of it as saving needs."""
+    made = Learner.__new__(Learner)
+    made.cfg = AttrDict(train_dir=str(tmp_path), experiment="run", keep_checkpoints=2)
+    made.policy_id, made.is_initialized, made.best_performance = 0, True, -1e9
+    made.train_step, made.env_steps, made.curr_lr = 5, 160, 1e-4
+    made.actor_critic = torch.nn.Linear(2, 1)
+    made.optimizer = torch.optim.Adam(made.actor_critic.parameters())
+    return made
+
+
+def folder(learner):
+    return Path(Learner.checkpoint_dir(learner.cfg, 0))
+
+
+def test_fixes_are_applied_once():
+    before = Learner.save_best, Learner._record_summaries
+    compatibility.apply()
+    assert (Learner.save_best, Learner._record_summaries) == before
+    assert sample_factory_ext.compatibility is compatibility
+
+
+def test_vtrace_summaries_reach_tensorboard(rl_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(rl_run / ".summary" / "0")).Reload()
+    tags = events.Tags()["scalars"]
+    assert {"train/adv_min", "train/adv_max", "train/value_loss", "train/entropy"} <= set(tags)
+    (first, *_) = events.Scalars("train/adv_max")
+    assert np.isfinite(first.value)
+
+
+def test_a_run_goes_on_after_a_best_checkpoint(learner):
+    assert learner.save_best(0, "reward", np.float64(3.5)) is True
+    learner.save()
+    (best,) = folder(learner).glob("best_*.pth")
+    assert torch.load(best, weights_only=True)["best_performance"] == 3.5
+    checkpoints = Learner.get_checkpoints(str(folder(learner)))
+    content = Learner.load_checkpoint(checkpoints, torch.device("cpu"))
+    assert (content["train_step"], content["env_steps"]) == (5, 160)
+    assert type(content["best_performance"]) is float
+    assert learner.save_best(0, "reward", np.float64(3.0)) is False
+    assert learner.save_best(1, "reward", np.float64(9.0)) is False  # another policy's
+
+
+def test_an_unfinished_checkpoint_is_neither_loaded_nor_counted(learner):
+    learner.save()
+    (folder(learner) / "checkpoint_temp").write_bytes(b"half a file")
+    found = Learner.get_checkpoints(str(folder(learner)))
+    assert [Path(path).name for path in found] == ["checkpoint_000000005_160.pth"]
+    learner.train_step, learner.env_steps = 6, 192
+    learner.save()
+    learner.train_step, learner.env_steps = 7, 224
+    learner.save()
+    names = [Path(path).name for path in Learner.get_checkpoints(str(folder(learner)))]
+    assert names == ["checkpoint_000000006_192.pth", "checkpoint_000000007_224.pth"]
+
+
+def test_the_config_is_written_whole(tmp_path, monkeypatch):
+    cfg = AttrDict(train_dir=str(tmp_path), experiment="run", seed=777, cli_args={"seed": 777})
+    path = tmp_path / "run" / "config.json"
+    Runner._save_cfg(SimpleNamespace(cfg=cfg))
+    assert json.loads(path.read_text()) == dict(cfg)
+    before = path.read_bytes()
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Runner._save_cfg(SimpleNamespace(cfg=AttrDict(cfg, seed=1)))
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["config.json"]
+
+
+def test_sample_factorys_log_stays_off_the_terminal():
+    terminals = [handler for handler in log.handlers if type(handler) is logging.StreamHandler]
+    assert terminals
+    assert all(handler.level >= logging.ERROR for handler in terminals)
+
+
+PARENT = """
+import multiprocessing, os, sys, time
+
+def work(ready):
+    import sample_factory_ext
+    ready.put(os.getpid())
+    time.sleep(600)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    ready = context.Queue()
+    context.Process(target=work, args=(ready,)).start()
+    print(ready.get(), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_worker_outlives_sigterm_but_not_its_parent(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        worker = psutil.Process(int(parent.stdout.readline()))
+        worker.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
+        parent.kill()
+        gone, alive = psutil.wait_procs([worker], timeout=10)
+        assert not alive
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
