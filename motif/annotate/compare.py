@@ -165,7 +165,8 @@ def draw_comparison(path: Path, names: Sequence[str], label_sets: Sequence[Label
     kappa = np.array([[compare(one, other).kappa for other in label_sets] for one in label_sets])
     map_.imshow(kappa, vmin=-1, vmax=1, cmap="RdBu")
     for row, column in np.ndindex(kappa.shape):
-        map_.text(column, row, f"{kappa[row, column]:.2f}", ha="center", va="center")
+        ink = "white" if abs(kappa[row, column]) > 0.5 else "black"
+        map_.text(column, row, f"{kappa[row, column]:.2f}", ha="center", va="center", color=ink)
     map_.set_xticks(range(len(names)), names, rotation=20, ha="right")
     map_.set_yticks(range(len(names)), names)
     map_.set_title("Cohen's kappa")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -97,7 +98,8 @@ class VLLMChatModel:
             outputs = self._llm.chat(
                 [request.messages for request in requests],
                 self._parameters,
-                use_tqdm=partial(tqdm, position=1, leave=False, disable=None),
+                # Not a bar that is merely disabled: vllm divides by its elapsed time.
+                use_tqdm=partial(tqdm, position=1, leave=False) if sys.stderr.isatty() else False,
                 add_generation_prompt=not self._sampling.prefilled,
                 continue_final_message=self._sampling.prefilled,
             )

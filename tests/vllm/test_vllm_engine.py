@@ -1,0 +1,191 @@
+"""The whole of stage 1 with real vLLM: in this process, and behind its server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("vllm", reason="vllm is not installed; `make test-vllm` has it")
+
+from motif.annotate.chat import Message, ModelError, Request, Sampling
+from motif.annotate.rules import RulesAnnotator
+from motif.pairs_dataset import PairsDataset
+from motif.preference import Preference
+from scripts.annotate_pairs_dataset import main
+
+MakePairs = Callable[..., PairsDataset]
+PAIRS = 300
+IN_PROCESS = ["--backend", "vllm", "--dtype", "float32", "--max-model-len", "1024"]
+IN_PROCESS += ["--engine-args", '{"enforce_eager": true}']
+
+
+def run_command(pairs: PairsDataset, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as users run it."""
+    line = [sys.executable, "-m", "scripts.annotate_pairs_dataset"]
+    line += ["--directory", str(pairs.directory), *arguments]
+    return subprocess.run(line, capture_output=True, text=True, timeout=400)
+
+
+def labels(pairs: PairsDataset, name: str) -> np.ndarray[Any, Any]:
+    return np.load(pairs.directory / "preference" / f"{name}.npy")
+
+
+def agreement_with_rules(pairs: PairsDataset, found: np.ndarray[Any, Any]) -> float:
+    """Share of the pairs on which the rules have a preference that got the same label."""
+    rules = np.full(len(pairs), -1)
+    for answers in RulesAnnotator("defaultgoal").annotate(pairs, np.arange(len(pairs))):
+        rules[answers.indices] = answers.labels
+    preferred = rules != Preference.TIE
+    return float((found[preferred] == rules[preferred]).mean())
+
+
+def test_in_process(make_pairs: MakePairs, tiny_model: Path, tmp_path: Path) -> None:
+    pairs = make_pairs(PAIRS)
+    logdir = tmp_path / "log"
+    result = run_command(pairs, "--model", str(tiny_model), *IN_PROCESS, "--logdir", str(logdir))
+    assert result.returncode == 0, result.stderr
+    found = labels(pairs, f"{tiny_model.name}_msg_defaultgoal_default")
+    assert (found != Preference.UNKNOWN).mean() >= 0.9
+    assert agreement_with_rules(pairs, found) >= 0.7
+    assert "next: python -m scripts.train_reward" in result.stdout
+    assert "--- assistant ---" in next(logdir.glob("*.txt")).read_text()
+
+
+def test_direct_in_process_and_again_from_the_cache(
+    make_pairs: MakePairs, tiny_model: Path
+) -> None:
+    pairs = make_pairs(PAIRS)
+    arguments = ["--model", str(tiny_model), *IN_PROCESS, "--answer-mode", "direct"]
+    result = run_command(pairs, *arguments)
+    assert result.returncode == 0, result.stderr
+    name = f"{tiny_model.name}_msg_defaultgoal_default_direct"
+    found, probabilities = labels(pairs, name), labels(pairs, f"{name}.probs")
+    assert (found != Preference.UNKNOWN).mean() >= 0.9
+    assert agreement_with_rules(pairs, found) >= 0.7
+    assert np.nansum(probabilities, axis=1) == pytest.approx(np.ones(PAIRS), abs=1e-3)
+    started = time.monotonic()
+    again = run_command(pairs, *arguments, "--custom-annotator-string", "again")
+    assert again.returncode == 0, again.stderr
+    assert time.monotonic() - started < 20  # no model was loaded
+    assert np.array_equal(labels(pairs, "again"), found)
+
+
+def test_over_http_with_a_server_killed_in_the_middle(make_pairs: MakePairs, server: Any) -> None:
+    pairs = make_pairs(PAIRS, seed=2)
+    line = ["--directory", str(pairs.directory), "--backend", "openai", "--model", "tiny"]
+    line += ["--base-url", server.url, "--num-workers", "32"]
+    part = pairs.directory / "preference/tiny_msg_defaultgoal_default.parts/chunk-0-of-1.npy"
+
+    def kill_and_restart() -> None:
+        while not part.is_file() or (np.load(part) != Preference.UNKNOWN).sum() < PAIRS // 3:
+            time.sleep(0.05)
+        server.kill()
+        server.start()
+
+    thread = threading.Thread(target=kill_and_restart)
+    thread.start()
+    assert main([*line, "--server-patience", "240"]) == 0
+    thread.join()
+    found = labels(pairs, "tiny_msg_defaultgoal_default")
+    assert (found != Preference.UNKNOWN).mean() >= 0.9
+    assert agreement_with_rules(pairs, found) >= 0.7
+
+
+def test_direct_over_http_killed_at_random_equals_uninterrupted(
+    make_pairs: MakePairs, server: Any
+) -> None:
+    server.wait()
+    whole, killed = (make_pairs(PAIRS, name=name, seed=3) for name in ("whole", "killed"))
+    line = ["--backend", "openai", "--model", "tiny", "--base-url", server.url]
+    line += ["--answer-mode", "direct", "--num-workers", "8"]
+    assert run_command(whole, *line).returncode == 0
+    rng = np.random.default_rng(0)
+    command = [sys.executable, "-m", "scripts.annotate_pairs_dataset", *line]
+    command += ["--directory", str(killed.directory)]
+    for _ in range(10):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(rng.uniform(1.0, 4.0))
+        process.kill()
+        process.wait()
+    assert run_command(killed, *line).returncode == 0
+    name = "tiny_msg_defaultgoal_default_direct"
+    assert np.array_equal(labels(whole, name), labels(killed, name))
+
+
+def test_sigterm_keeps_what_is_labelled(make_pairs: MakePairs, server: Any) -> None:
+    server.wait()
+    pairs = make_pairs(2000, seed=4)
+    command = [sys.executable, "-m", "scripts.annotate_pairs_dataset", "--num-workers", "8"]
+    command += ["--directory", str(pairs.directory), "--backend", "openai"]
+    command += ["--model", "tiny", "--base-url", server.url]
+    part = pairs.directory / "preference/tiny_msg_defaultgoal_default.parts/chunk-0-of-1.npy"
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not part.is_file() or (np.load(part) != Preference.UNKNOWN).sum() < 50:
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    assert "the same command goes on from here" in process.communicate(timeout=60)[1]
+    assert process.returncode == 143
+    assert (np.load(part) != Preference.UNKNOWN).sum() >= 50
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--model", "nobody/nothing"], "cannot load 'nobody/nothing'"),
+        (["--num-gpus", "8"], "--num-gpus 8, but this vLLM runs on the CPU"),
+        (["--engine-args", '{"nonsense": 1}'], "cannot load"),
+    ],
+)
+def test_models_that_cannot_be_loaded(
+    make_pairs: MakePairs, tiny_model: Path, arguments: list[str], problem: str
+) -> None:
+    line = ["--model", str(tiny_model), "--dtype", "float32", *arguments]
+    result = run_command(make_pairs(5), *line)
+    assert result.returncode == 2
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert problem in last
+    assert "--annotator-type rules" in last
+
+
+def test_prompts_that_the_model_cannot_take(tiny_model: Path, tmp_path: Path) -> None:
+    """Too long, no system role, no chat template: one engine serves all three."""
+    from motif.annotate.engine_vllm import VLLMChatModel
+
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    model = VLLMChatModel(
+        str(tiny_model),
+        Sampling(max_new_tokens=8),
+        dtype="float32",
+        max_model_len=128,
+        engine_args={"enforce_eager": True},
+    )
+    short = [Message(role="user", content="Hello")]
+    model.submit([Request(7, short)])
+    (reply,) = model.collect()
+    assert (reply.tag, reply.new_tokens) == (7, 8)
+    assert model.max_model_len == 128
+    model.submit([Request(8, [Message(role="user", content="newt " * 500)])])
+    with pytest.raises(ModelError, match="raise --max-model-len"):
+        model.collect()
+    tokenizer = model._llm.get_tokenizer()
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}"
+        "{{ raise_exception('System role not supported') }}{% endif %}{{ messages[0]['content'] }}"
+    )
+    model.submit([Request(9, [Message(role="system", content="Judge."), *short])])
+    with pytest.raises(ModelError, match="--system-prompt False"):
+        model.collect()
+    model.close()
