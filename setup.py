@@ -7,6 +7,7 @@ RL = [
     "gymnasium==0.29.1",
     "sample-factory==2.1.1",
     "numpy>=1.24,<2",
+    "numba>=0.57",  # the observations' loops
 ]
 DEV = [
     "pytest>=7",

@@ -141,7 +141,7 @@ def _show_step(
     observation: dict[str, Any], reward: float, episode: Episode, rewards: MessageRewards | None
 ) -> None:
     message = observation["message"].tobytes()
-    worth = "none" if rewards is None else f"{rewards(message):+.3f}"
+    worth = "none" if rewards is None else f"{rewards[message]:+.3f}"
     screen = screen_text(observation["tty_chars"], observation["tty_colors"])
     print(
         f"{HOME_AND_CLEAR}{screen}\n"
@@ -154,7 +154,7 @@ def _show_step(
 def _show_episode(number: int, episode: Episode, rewards: MessageRewards | None) -> None:
     print(f"\nthe {MESSAGES_SHOWN} most frequent messages, times seen and normalised reward:")
     for message, count in episode.messages.most_common(MESSAGES_SHOWN):
-        worth = "" if rewards is None else f"{rewards(message):+8.3f}"
+        worth = "" if rewards is None else f"{rewards[message]:+8.3f}"
         print(f"{count:6d} {worth}  {printable(decode(message)) or '(no message)'}")
     info = episode.info
     print(

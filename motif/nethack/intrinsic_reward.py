@@ -18,7 +18,8 @@ Gymnasium environment that observes ``message``, without Sample Factory::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -56,11 +57,11 @@ def combine_rewards(
     return extrinsic_reward * clipped + llm_reward * intrinsic
 
 
-class MessageRewards:
-    """The reward of a message, computed once a process.
+class MessageRewards(dict[bytes, float]):
+    """The reward of a message of 256 bytes: ``rewards[message]``, computed once a process.
 
     The reward is a pure function of the message's bytes and few messages are new (about 1 % of
-    steps), so a dictionary answers nearly always.
+    steps), so the dictionary nearly always has the answer.
 
     Args:
         score: rewards (U,) of messages (U, 256) uint8; what a trained reward model computes.
@@ -74,20 +75,17 @@ class MessageRewards:
         known: tuple[MessageArray, AnyArray] | None = None,
         limit: int = MEMO_LIMIT,
     ) -> None:
+        super().__init__()
         self._score = score
-        self._known: dict[bytes, float] = {}
         if known is not None:
             messages, rewards = known
-            self._known = dict(zip((row.tobytes() for row in messages), rewards.tolist()))
-        self._limit = limit + len(self._known)
+            self.update(zip((row.tobytes() for row in messages), rewards.tolist()))
+        self._limit = limit + len(self)
 
-    def __call__(self, message: bytes) -> float:
-        """The reward of one message of 256 bytes."""
-        reward = self._known.get(message)
-        if reward is None:
-            reward = float(self._score(np.frombuffer(message, np.uint8)[None])[0])
-            if len(self._known) < self._limit:
-                self._known[message] = reward
+    def __missing__(self, message: bytes) -> float:
+        reward = float(self._score(np.frombuffer(message, np.uint8)[None])[0])
+        if len(self) < self._limit:
+            self[message] = reward
         return reward
 
 
@@ -110,7 +108,7 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
-        rewards: Callable[[bytes], float] | None,
+        rewards: Mapping[bytes, float] | None,
         *,
         threshold: float = float("-inf"),
         count_exponent: float = 3.0,
@@ -121,13 +119,16 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     ) -> None:
         super().__init__(env)
         self._rewards = rewards
-        self._threshold, self._count_exponent = threshold, count_exponent
-        self._coefficients = {
-            "extrinsic_reward": extrinsic_reward,
-            "llm_reward": llm_reward,
-            "reward_scale": reward_scale,
-            "reward_clip": reward_clip,
-        }
+        self._shape = functools.partial(
+            shape_intrinsic_reward, threshold=threshold, count_exponent=count_exponent
+        )
+        self._combine = functools.partial(
+            combine_rewards,
+            extrinsic_reward=extrinsic_reward,
+            llm_reward=llm_reward,
+            reward_scale=reward_scale,
+            reward_clip=reward_clip,
+        )
         self._counts: dict[bytes, int] = {}
         self._held = 0.0
 
@@ -141,7 +142,7 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         extrinsic = float(reward)
         info["extrinsic_reward"], info["intrinsic_reward"] = extrinsic, self._held
-        combined = combine_rewards(extrinsic, self._held, **self._coefficients)
+        combined = self._combine(extrinsic, self._held)
         self._held = self._shaped(observation["message"])
         return observation, combined, terminated, truncated, info
 
@@ -150,9 +151,4 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
             return 0.0
         key = message.tobytes()
         count = self._counts[key] = self._counts.get(key, 0) + 1
-        return shape_intrinsic_reward(
-            self._rewards(key),
-            count,
-            threshold=self._threshold,
-            count_exponent=self._count_exponent,
-        )
+        return self._shape(self._rewards[key], count)

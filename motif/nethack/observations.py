@@ -16,6 +16,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from nle import nethack
+from numba import njit
 from numpy.typing import NDArray
 
 from motif.blstats import BLSTATS_CLIP, BLSTATS_SIZE, scale_blstats
@@ -26,6 +27,7 @@ CROP = 12  # cells a side
 TILE = 6  # pixels a side of one cell
 NUM_COLORS = 16
 SCREEN_ROWS, SCREEN_COLUMNS = 24, 80
+BLANK = ord(" ")
 REACH = CROP // 2  # cells above and to the left of (x, y)
 
 # The 16 VGA colours; 7 and 8 are the two greys.
@@ -52,6 +54,7 @@ PALETTE = np.array(
 )
 
 
+@njit(cache=True)
 def crop_cells(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int) -> NDArray[np.int16]:
     """The 12x12 cells around the hero: character + 256 * colour; 0 off the screen.
 
@@ -62,14 +65,17 @@ def crop_cells(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int) -> NDA
         tty_chars, tty_colors: (24, 80).
         x, y: the hero's map position, from blstats.
     """
-    top, left = y - REACH, x - REACH
-    bottom, right = min(top + CROP, SCREEN_ROWS), min(left + CROP, SCREEN_COLUMNS)
-    first_row, first_column = max(top, 0), max(left, 0)
-    cells = np.zeros((CROP, CROP, 2), np.uint8)  # low byte: character, high byte: colour
-    inside = cells[first_row - top : bottom - top, first_column - left : right - left]
-    inside[..., 0] = tty_chars[first_row:bottom, first_column:right]
-    inside[..., 1] = tty_colors[first_row:bottom, first_column:right]
-    return cells.view("<i2")[..., 0]
+    cells = np.zeros((CROP, CROP), np.int16)
+    for i in range(CROP):
+        row = y - REACH + i
+        if not 0 <= row < SCREEN_ROWS:
+            continue
+        for j in range(CROP):
+            column = x - REACH + j
+            if 0 <= column < SCREEN_COLUMNS:
+                color = tty_colors[row, column] & (NUM_COLORS - 1)
+                cells[i, j] = tty_chars[row, column] + 256 * color
+    return cells
 
 
 @lru_cache(maxsize=1)
@@ -85,17 +91,26 @@ def tiles() -> NDArray[np.uint8]:
     return rounded.reshape(NUM_COLORS * 256, 3, TILE, TILE)
 
 
-@lru_cache(maxsize=1)
-def _tile_items() -> AnyArray:
-    """The tiles as (4096,) items of 108 bytes, so that one take copies whole tiles."""
-    return tiles().reshape(NUM_COLORS * 256, -1).view(f"V{3 * TILE * TILE}").ravel()
-
-
 def draw(cells: AnyArray) -> NDArray[np.uint8]:
     """(12, 12) cells to the (3, 72, 72) RGB picture."""
-    rows = _tile_items().take(cells).view(f"V{TILE}").reshape(CROP, CROP, 3, TILE)
-    pixels: NDArray[np.uint8] = np.ascontiguousarray(rows.transpose(2, 0, 3, 1)).view(np.uint8)
-    return pixels.reshape(3, CROP * TILE, CROP * TILE)
+    return _draw(cells, tiles())  # type: ignore[no-any-return]
+
+
+@njit(cache=True)
+def _draw(cells: AnyArray, drawn: AnyArray) -> AnyArray:
+    picture = np.zeros((3, CROP * TILE, CROP * TILE), np.uint8)
+    for i in range(CROP):
+        for j in range(CROP):
+            cell = cells[i, j]
+            if cell % 256 in (0, BLANK):  # most cells of a dungeon
+                continue
+            for channel in range(3):
+                for row in range(TILE):
+                    for column in range(TILE):
+                        picture[channel, i * TILE + row, j * TILE + column] = drawn[
+                            cell, channel, row, column
+                        ]
+    return picture
 
 
 OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")  # what is read of NLE's

@@ -1,0 +1,69 @@
+# The two commands of the README are `make quickstart` and `make test`; `make help` lists the rest.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+
+# nle 1.0.0 has wheels for Python 3.10 and 3.11.
+PYTHON ?= $(shell for p in python3.11 python3.10 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+# Without a GPU, torch's CPU build is a tenth of the size; where it can't be had, the plain package.
+TORCH_CPU ?= torch==2.13.0
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: help install quickstart test check format bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/installed  ## make .venv with everything but vLLM
+
+quickstart: install  ## dataset, labels, reward, agent: 12 minutes on 2 cores, into runs/quickstart
+	$(PY) -m scripts.quickstart
+
+test: $(VENV)/installed-dev  ## run the tests
+	$(PY) -m pytest
+
+check: $(VENV)/installed-dev  ## lint, formatting, types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/installed-dev  ## format the code
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: install  ## measure speed (half an hour on 2 cores; let the machine be idle)
+	$(PY) -m benchmarks.env_steps
+	$(PY) -m benchmarks.reward_training
+	$(PY) -m benchmarks.rl_throughput
+
+clean:  ## remove the environment and caches, not your runs
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.10 or 3.11 is needed (nle 1.0.0 has no wheels for others), \
+	but none was found; install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 10), (3, 11)) and \
+	"Python %d.%d: nle 1.0.0 has wheels for 3.10 and 3.11 only; name one with PYTHON=" % v)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/torch: | $(VENV)/bin/python
+	@echo "installing torch …"
+	@if command -v nvidia-smi >/dev/null 2>&1; then $(PIP) torch; else \
+	$(PIP) --retries 1 --timeout 15 --extra-index-url $(TORCH_CPU_INDEX) '$(TORCH_CPU)' \
+	|| $(PIP) torch; fi
+	@touch $@
+
+$(VENV)/installed: setup.py | $(VENV)/torch
+	@echo "installing the toolkit …"
+	@$(PIP) -e '.[rl]'
+	@touch $@
+
+$(VENV)/installed-dev: setup.py | $(VENV)/torch
+	@echo "installing the toolkit and what its tests need …"
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/installed
