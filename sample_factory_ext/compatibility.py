@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import warnings
 from typing import Any
 
@@ -21,6 +22,8 @@ from sample_factory.cfg.arguments import cfg_dict
 from sample_factory.utils.utils import cfg_file, log
 
 from motif.atomic_write import write_json
+
+PARENT_WATCH_SECONDS = 1.0
 
 
 def apply() -> None:
@@ -33,7 +36,9 @@ def apply() -> None:
     _ignore_unfinished_checkpoints()
     _write_whole_config()
     _keep_the_terminal_quiet()
-    if multiprocessing.parent_process() is not None:
+    # Not parent_process(): a spawned process imports this while it reads what it was sent, before
+    # it knows that.
+    if multiprocessing.current_process().name != "MainProcess":
         _end_with_the_parent()
 
 
@@ -92,11 +97,11 @@ def _keep_the_terminal_quiet() -> None:
 
 def _end_with_the_parent() -> None:
     """A worker leaves stopping to the main process, and ends at once if that is gone."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+    parent = os.getppid()
 
     def watch() -> None:
-        parent.join()
+        while os.getppid() == parent:
+            time.sleep(PARENT_WATCH_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

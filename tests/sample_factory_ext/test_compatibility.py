@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -110,9 +111,13 @@ def test_sample_factorys_log_stays_off_the_terminal():
 
 
 PARENT = """
-import multiprocessing, os, sys, time
+import importlib, multiprocessing, os, time
 
-def work(ready):
+class ImportsWhenRead:  # as Sample Factory's processes import it, with the factories they are sent
+    def __reduce__(self):
+        return importlib.import_module, ("sample_factory_ext",)
+
+def work(ready, _):
     import sample_factory_ext
     ready.put(os.getpid())
     time.sleep(600)
@@ -120,8 +125,9 @@ def work(ready):
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
     ready = context.Queue()
-    context.Process(target=work, args=(ready,)).start()
-    print(ready.get(), flush=True)
+    for sent in (ImportsWhenRead(), None):
+        context.Process(target=work, args=(ready, sent)).start()
+    print(ready.get(), ready.get(), flush=True)
     time.sleep(600)
 """
 
@@ -133,15 +139,21 @@ def test_a_worker_outlives_sigterm_but_not_its_parent(tmp_path):
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
+    workers = []
     try:
-        worker = psutil.Process(int(parent.stdout.readline()))
-        worker.send_signal(signal.SIGTERM)
+        workers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        assert len(workers) == 2
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        assert worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
+        for worker in workers:
+            assert worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
         parent.kill()
-        gone, alive = psutil.wait_procs([worker], timeout=10)
+        _, alive = psutil.wait_procs(workers, timeout=15)
         assert not alive
     finally:
-        parent.kill()
+        for process in (*workers, parent):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         parent.wait()
         parent.stdout.close()
