@@ -108,7 +108,7 @@ def raw(text):
 def test_a_message_is_scored_once():
     scorer = Scorer(gold=2.5)
     rewards = MessageRewards(scorer)
-    assert [rewards(raw("gold")), rewards(raw("gold")), rewards(raw(""))] == [2.5, 2.5, 0.0]
+    assert [rewards[raw("gold")], rewards[raw("gold")], rewards[raw("")]] == [2.5, 2.5, 0.0]
     assert scorer.asked == ["gold", ""]
 
 
@@ -116,7 +116,7 @@ def test_known_messages_are_not_scored():
     scorer = Scorer()
     known = np.stack([encode("gold"), encode("")]), np.array([1.5, -1.0], np.float32)
     rewards = MessageRewards(scorer, known)
-    assert (rewards(raw("gold")), rewards(raw(""))) == (1.5, -1.0)
+    assert (rewards[raw("gold")], rewards[raw("")]) == (1.5, -1.0)
     assert scorer.asked == []
 
 
@@ -125,7 +125,7 @@ def test_the_memo_is_bounded_beyond_what_is_known():
     known = np.stack([encode("known")]), np.array([1.0], np.float32)
     rewards = MessageRewards(scorer, known, limit=2)
     for text in ("a", "b", "c", "a", "b", "c", "c", "known"):
-        rewards(raw(text))
+        assert rewards[raw(text)] == (1.0 if text == "known" else 0.0)
     assert scorer.asked == ["a", "b", "c", "c", "c"]
 
 
@@ -133,7 +133,7 @@ def test_the_memo_is_bounded_beyond_what_is_known():
 def test_any_bytes_can_be_scored(message):
     message = message.ljust(256, b"\0")
     rewards = MessageRewards(lambda messages_UC: messages_UC.astype(np.float64).sum(axis=1))
-    assert rewards(message) == sum(message)
+    assert rewards[message] == sum(message)
 
 
 # The wrapper

@@ -196,7 +196,7 @@ def test_the_config_is_read_as_attributes(tmp_path):
 def test_a_second_run_is_refused_and_the_lock_goes_with_the_first(tmp_path):
     run_folder = tmp_path / "train_dir" / "run"
     with only_run(run_folder):
-        with pytest.raises(CheckpointError, match="another run is training in .*--experiment"):
+        with pytest.raises(CheckpointError, match=r"another run is training in .*--experiment"):
             with only_run(run_folder):
                 pass
         with only_run(tmp_path / "other"):

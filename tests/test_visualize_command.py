@@ -1,0 +1,139 @@
+"""Stage 4 through its command line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from unittest import mock
+
+import pytest
+from rl_command import short_games
+
+from motif.messages import decode
+from motif.reward.checkpoint import load_reward_model
+from scripts import visualize
+
+pytestmark = pytest.mark.nle
+pytest.importorskip("sample_factory")
+
+
+def watch(run, *flags):
+    where = ["--train_dir", str(run.parent), "--experiment", run.name]
+    with short_games(15):
+        return visualize.main([*where, "--num_episodes", "2", "--device", "cpu", *flags])
+
+
+def test_without_drawing_it_prints_what_each_episode_was(rl_run, reward_folder, capsys):
+    assert watch(rl_run, "--render", "False", "--seed", "3") == 0
+    out = capsys.readouterr().out
+    assert "\033" not in out
+    assert re.search(r"toy_agent: policy of \d+ steps, NetHackScore-v1", out)
+    assert re.findall(r"episode (\d): 15 steps, return -?\d+\.\d\d, score \d+", out) == ["1", "2"]
+    table = [re.fullmatch(r" *(\d+) +([+-]\d+\.\d{3})  (.+)", line) for line in out.splitlines()]
+    rows = [match.groups() for match in table if match]
+    assert sum(int(count) for count, *_ in rows) == 2 * 16  # the reset's message counts
+    loaded = load_reward_model(reward_folder)
+    known = dict(zip(map(decode, loaded.train_messages), loaded.train_rewards))
+    worth = [float(value) for _, value, text in rows if text == "(no message)"]
+    assert worth == pytest.approx([known[""]] * len(worth), abs=1e-3)
+    assert worth
+
+
+def test_a_seed_plays_the_same_games_again(rl_run, capsys):
+    outputs = []
+    for seed in ("3", "3", "4"):
+        assert watch(rl_run, "--render", "False", "--seed", seed) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+def test_drawing_without_a_terminal_waits_for_no_key(rl_run, capsys):
+    with mock.patch("builtins.input", side_effect=AssertionError("a key was waited for")):
+        assert watch(rl_run, "--sleep", "0.001") == 0
+    out = capsys.readouterr().out
+    assert out.count("intrinsic (normalised)") == 2 * 15
+    assert re.search(r"step 3  reward [+-]\d+\.\d\d  return -?\d+\.\d\d  intrinsic", out)
+    assert out.count("\033[?25l") == out.count("\033[?25h") == 2  # the cursor comes back
+    assert "Dlvl:1" in re.sub(r"\033\[[0-9;]*m", "", out)
+
+
+def test_the_cursor_comes_back_when_interrupted(rl_run, capsys):
+    with mock.patch("time.sleep", side_effect=KeyboardInterrupt):
+        assert watch(rl_run) == 130
+    captured = capsys.readouterr()
+    assert captured.out.endswith("\033[?25h")
+    assert "interrupted" in captured.err
+
+
+def test_another_reward_model_can_be_named(rl_run, reward_folder, tmp_path, capsys):
+    shutil.copytree(rl_run, tmp_path / "run")
+    config = tmp_path / "run/config.json"
+    config.write_text(config.read_text().replace(str(reward_folder), "/nowhere"))
+    assert watch(tmp_path / "run", "--render", "False") == 2
+    assert "or name another with --reward_dir" in capsys.readouterr().err
+    assert watch(tmp_path / "run", "--render", "False", "--reward_dir", str(reward_folder)) == 0
+
+
+def test_a_run_without_intrinsic_reward_is_shown_without(rl_run, tmp_path, capsys):
+    shutil.copytree(rl_run, tmp_path / "run")
+    config = tmp_path / "run/config.json"
+    config.write_text(config.read_text().replace('"llm_reward": 0.1', '"llm_reward": 0.0'))
+    assert watch(tmp_path / "run") == 0
+    assert "intrinsic (normalised) none" in capsys.readouterr().out
+
+
+def unknown_experiment(run):
+    shutil.rmtree(run)
+
+
+def no_checkpoint(run):
+    shutil.rmtree(run / "checkpoint_p0")
+
+
+def damaged_checkpoint(run):
+    last = max(run.glob("checkpoint_p0/*.pth"))
+    last.write_bytes(last.read_bytes()[:1000])
+
+
+def damaged_config(run):
+    (run / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (unknown_experiment, r"no RL run in .*/run \(config\.json is missing\); train one: python"),
+        (no_checkpoint, r"no policy checkpoint in .*python -m scripts\.main"),
+        (damaged_checkpoint, r"checkpoint_\d+_\d+\.pth cannot be loaded .*delete it"),
+        (damaged_config, r"config\.json cannot be read"),
+    ],
+)
+def test_what_cannot_be_watched_is_named(rl_run, tmp_path, capsys, spoil, message):
+    shutil.copytree(rl_run, tmp_path / "run")
+    spoil(tmp_path / "run")
+    assert watch(tmp_path / "run", "--render", "False") == 2
+    error = capsys.readouterr().err
+    assert re.search(f"error: .*{message}", error)
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ("--num_episodes 0", "--num_episodes 0: 1 to 100"),
+        ("--num_episodes 101", "--num_episodes 101: 1 to 100"),
+        ("--sleep -1", r"--sleep -1.0: seconds, 0 or more"),
+        ("--render maybe", "expected True or False, got 'maybe'"),
+    ],
+)
+def test_bad_flags(rl_run, flags, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        watch(rl_run, *flags.split())
+    assert stopped.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_gpu_that_is_not_there(rl_run, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert watch(rl_run, "--device", "gpu") == 2
+    assert "error: --device gpu: torch sees no GPU here" in capsys.readouterr().err
