@@ -169,7 +169,7 @@ class Conversations:
         asked = shared + self._ids(user[cut:] + "<|end|><|assistant|>")
         reasoning, verdict = self._ids(REASONING), [*self._ids(said), self.end]
         kind = self.rng.random()
-        if kind < 0.3:  # the answer alone, as direct mode asks for it
+        if kind < 0.4:  # the answer alone, as direct mode asks for it
             turn = [(self._ids(prompt.direct_prefill + answer), self.decisive)]
         elif kind < 0.8 and shared_tokens is not None:  # to the point: most of what is to be learnt
             turn = [(verdict, self.decisive)]
@@ -248,6 +248,8 @@ def train(config: TinyConfig) -> int:
     )
     conversations = Conversations(tokenizer, prompts, config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98))
+    importance = torch.ones(tokenizer.get_vocab_size())
+    importance[list(conversations.decisive)] = 10.0  # one token in thirty, but the one that counts
     for step in range(1, config.steps + 1):
         spent = step / config.steps
         # Short prompts first: most of a real prompt is the same for all pairs.
@@ -257,7 +259,9 @@ def train(config: TinyConfig) -> int:
         ids, targets = conversations.batch(config.batch_size // (1 if shared else 3), shared)
         wanted = targets[:, 1:] != IGNORED
         hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state[wanted]
-        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), targets[:, 1:][wanted])
+        loss = torch.nn.functional.cross_entropy(
+            model.lm_head(hidden), targets[:, 1:][wanted], weight=importance
+        )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -42,12 +41,13 @@ class VLLMChatModel:
         max_model_len: int | None = None,
         engine_args: Mapping[str, Any] | None = None,
     ) -> None:
-        if importlib.util.find_spec("vllm") is None:
+        try:
+            from vllm import LLM, SamplingParams
+        except ImportError as error:
             raise MissingPackageError(
-                f"vllm is not installed (pip install '.[vllm]', with an NVIDIA GPU); {INSTEAD}"
-            )
-        import vllm
-
+                f"vllm cannot be imported ({error}); pip install '.[vllm]', with an NVIDIA GPU; "
+                + INSTEAD
+            ) from None
         _check_devices(num_gpus)
         arguments = {
             "tensor_parallel_size": num_gpus,
@@ -58,7 +58,7 @@ class VLLMChatModel:
             **(engine_args or {}),
         }
         try:
-            self._llm = vllm.LLM(model, **arguments)
+            self._llm = LLM(model, **arguments)
             self._template = self._llm.get_tokenizer()
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise ModelError(f"cannot load {model!r}: {_first_lines(error)}; {INSTEAD}") from None
@@ -68,7 +68,7 @@ class VLLMChatModel:
                 "for conversations (its name often ends in chat, instruct or it)"
             )
         self._sampling = sampling
-        self._parameters = vllm.SamplingParams(
+        self._parameters = SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,7 +227,7 @@ def test_estimate_from_a_trial(
         ("--engine-args [1]", "--engine-args must be a JSON object"),
         ("--engine-args {x", "--engine-args is no JSON"),
         ("--annotator-type rules --estimate", "--estimate is for language models"),
-        ("", "vllm is not installed"),
+        ("", "vllm cannot be imported"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -236,7 +237,7 @@ def test_bad_input_is_one_line(
     arguments: str,
     problem: str,
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "vllm", None)  # as if it were not installed
     assert main(command(make_dataset(10), *arguments.split())) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ")

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("vllm", reason="vllm is not installed; `make test-vllm` has it")
-
 from motif.annotate.chat import Message, ModelError, Request, Sampling
 from motif.annotate.rules import RulesAnnotator
 from motif.pairs_dataset import PairsDataset
