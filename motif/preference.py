@@ -9,7 +9,6 @@ runs ever write the same bytes, and no lock outlives the process that holds it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -24,6 +23,7 @@ import numpy as np
 
 from motif.atomic_write import atomic_write, write_json
 from motif.errors import PreferenceError
+from motif.file_lock import lock_or_refuse
 from motif.pairs_dataset import PairsDataset
 from motif.types import AnyArray, LabelArray
 
@@ -357,27 +357,19 @@ class PreferenceChunk:
         part = self._part(self.chunk, ".npy")
         if part.is_file():
             with part.open("rb") as file:
-                _lock_or_refuse(file, part)
+                lock_or_refuse(file.fileno(), part, self._busy(part))
+
+    def _busy(self, part: Path) -> PreferenceError:
+        return PreferenceError(f"another run is writing {part}; wait for it, or stop it")
 
     def _take_lock(self) -> None:
         part = self._part(self.chunk, ".npy")
         self._lock = part.open("rb")
-        _lock_or_refuse(self._lock, part)
+        lock_or_refuse(self._lock.fileno(), part, self._busy(part))
 
 
 def _parts(folder: Path, annotator: str) -> Path:
     return folder / f"{annotator}.parts"
-
-
-def _lock_or_refuse(file: IO[bytes], path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise PreferenceError(
-                f"another run is writing {path}; wait for it, or stop it"
-            ) from None
-        warnings.warn(f"no file locks on this disk ({error}); run each chunk once", stacklevel=3)
 
 
 @contextlib.contextmanager

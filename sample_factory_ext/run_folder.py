@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import fcntl
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,25 +108,6 @@ def check_resumable(run_folder: Path, policies: int = 1) -> int:
         if checkpoints:
             steps = max(steps, int(_load(list(checkpoints.values())[-1])["env_steps"]))
     return steps
-
-
-@contextlib.contextmanager
-def only_run(run_folder: Path) -> Iterator[None]:
-    """Hold the run folder; a second run in it is refused. The kernel frees it with the process.
-
-    Raises:
-        CheckpointError: another run holds it.
-    """
-    run_folder.mkdir(parents=True, exist_ok=True)
-    with (run_folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"another run is training in {run_folder}; wait for it, or give this one another "
-                "--experiment"
-            ) from None
-        yield
 
 
 class EpisodeLog:

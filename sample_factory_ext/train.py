@@ -14,7 +14,8 @@ from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 
 from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED
-from motif.errors import ConfigError
+from motif.errors import CheckpointError, ConfigError
+from motif.file_lock import only_run
 from motif.nethack import TASKS
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import load_reward, make_env
@@ -24,7 +25,6 @@ from sample_factory_ext.run_folder import (
     ProgressBar,
     SaveEverySteps,
     check_resumable,
-    only_run,
 )
 
 
@@ -69,7 +69,10 @@ def train(argv: Sequence[str] | None = None) -> int:
     """Train, or go on training; the exit status is 0 when done, 130 or 143 when interrupted."""
     cfg = prepare(parse_rl_args(argv))
     run_folder = Path(cfg.train_dir) / cfg.experiment
-    with only_run(run_folder):
+    busy = CheckpointError(
+        f"another run is training in {run_folder}; wait for it, or choose another --experiment"
+    )
+    with only_run(run_folder, busy):
         resume_from = 0
         if cfg.restart_behavior == "resume":
             resume_from = check_resumable(run_folder, cfg.num_policies)

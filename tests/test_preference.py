@@ -480,6 +480,6 @@ def test_a_disk_without_locks_is_warned_about(pairs, monkeypatch):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(preference.fcntl, "flock", no_locks)
-    with pytest.warns(UserWarning, match="no file locks on this disk .*; run each chunk once"):
+    with pytest.warns(UserWarning, match="no file locks on the disk of .*: run it once"):
         assert annotate(pairs)[1] == []
     assert load_preferences(pairs, "test").tolist() == answers(pairs)

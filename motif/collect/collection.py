@@ -6,14 +6,11 @@ renamed into place, ``data`` last. A dataset is there if ``data`` is.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import errno
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +26,7 @@ from motif.collect.pairs import count_starts, sample_sides, windows
 from motif.collect.players import Player
 from motif.collect.staging import Staging
 from motif.errors import ConfigError, DatasetError
+from motif.file_lock import only_run
 from motif.pairs_dataset import ARRAYS
 from motif.types import AnyArray
 
@@ -91,8 +89,8 @@ def collect(config: CollectionConfig, make_player: Callable[[Any], Player]) -> d
             settings or by something else, or another run is collecting it.
     """
     directory = Path(config.directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    with _only_run(directory):
+    busy = DatasetError(f"another run is collecting into {directory}; wait for it, or stop it")
+    with only_run(directory, busy):
         if (directory / "data").exists():
             _check_settings(config, directory / PROVENANCE, "choose another --directory")
             shutil.rmtree(directory / STAGING, ignore_errors=True)
@@ -240,20 +238,3 @@ def _check_settings(config: CollectionConfig, path: Path, way_out: str) -> None:
             f"{config.directory} was collected with {'; '.join(different)}; "
             f"use the same settings, or {way_out}"
         )
-
-
-@contextlib.contextmanager
-def _only_run(directory: Path) -> Iterator[None]:
-    """Hold the folder against a second collection; the kernel frees it with the process."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise DatasetError(
-                    f"another run is collecting into {directory}; wait for it, or stop it"
-                ) from None
-        yield
-    finally:
-        os.close(descriptor)

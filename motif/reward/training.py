@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import sys
-import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from tqdm import tqdm
 
 from motif.atomic_write import write_json
 from motif.errors import CheckpointError
+from motif.file_lock import only_run
 from motif.reward.checkpoint import (
     find_checkpoint,
     list_checkpoints,
@@ -75,7 +72,10 @@ def train_reward(config: RewardTrainingConfig) -> int:
         use_blstats=config.use_blstats,
     ).to(device)
     folder = config.run_folder
-    with _exclusive(folder):
+    busy = CheckpointError(
+        f"another run is training in {folder}; wait for it, or choose another --experiment"
+    )
+    with only_run(folder, busy):
         state = _start(config, device)
         resumed = bool(list_checkpoints(folder))
         if resumed:
@@ -251,20 +251,3 @@ def _check_unchanged(
             f"{path} was trained on other pairs or labels than {config.annotator} in "
             f"{config.dataset_dir} holds now; {afresh}"
         )
-
-
-@contextlib.contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the run folder against a second run; the kernel lets go of it when the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise CheckpointError(
-                    f"another run is training in {folder}; wait for it, or choose another "
-                    "--experiment"
-                ) from None
-            warnings.warn(f"no file locks on this disk ({error}); run it once", stacklevel=3)
-        yield

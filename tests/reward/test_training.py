@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from motif.errors import CheckpointError, ConfigError
+from motif.file_lock import only_run
 from motif.messages import keys
 from motif.reward import training
 from motif.reward.checkpoint import list_checkpoints, load_reward_model, read_checkpoint
@@ -211,9 +211,7 @@ def test_changed_labels_are_refused_on_resume(config):
 
 
 def test_a_second_run_in_the_same_folder_is_refused(config):
-    config.run_folder.mkdir(parents=True)
-    with (config.run_folder / ".lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with only_run(config.run_folder, CheckpointError("not this one")):
         with pytest.raises(CheckpointError, match=r"another run is training in .*another"):
             train_reward(config)
     train_reward(config)

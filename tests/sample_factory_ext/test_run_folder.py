@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +15,6 @@ from sample_factory_ext.run_folder import (
     ProgressBar,
     SaveEverySteps,
     check_resumable,
-    only_run,
     policy_checkpoints,
     read_policy_checkpoint,
     read_run_config,
@@ -188,39 +186,3 @@ def test_the_config_is_read_as_attributes(tmp_path):
     assert read_run_config(tmp_path).seed == 7
     with pytest.raises(CheckpointError, match=r"no RL run in .*/none \(config\.json is missing\)"):
         read_run_config(tmp_path / "none")
-
-
-# The lock
-
-
-def test_a_second_run_is_refused_and_the_lock_goes_with_the_first(tmp_path):
-    run_folder = tmp_path / "train_dir" / "run"
-    with only_run(run_folder):
-        with pytest.raises(CheckpointError, match=r"another run is training in .*--experiment"):
-            with only_run(run_folder):
-                pass
-        with only_run(tmp_path / "other"):
-            pass
-    with only_run(run_folder):
-        pass
-
-
-def hold(run_folder, ready):
-    with only_run(run_folder):
-        ready.set()
-        multiprocessing.Event().wait(60)
-
-
-def test_a_killed_run_does_not_hold_its_folder(tmp_path):
-    context = multiprocessing.get_context("fork")
-    ready = context.Event()
-    holder = context.Process(target=hold, args=(tmp_path, ready))
-    holder.start()
-    assert ready.wait(30)
-    with pytest.raises(CheckpointError, match="another run"):
-        with only_run(tmp_path):
-            pass
-    holder.kill()
-    holder.join()
-    with only_run(tmp_path):
-        pass
