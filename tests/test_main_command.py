@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -158,6 +159,17 @@ def test_sigterm_and_kill_leave_a_checkpoint_and_no_orphan(reward_folder, tmp_pa
         assert not alive
     assert min(env_steps(run_folder)) >= reached - 64  # it did not begin anew
     assert "Traceback" not in output.read_text()
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_it_starts(tmp_path, monkeypatch, number, status):
+    monkeypatch.setattr(
+        "sample_factory_ext.train.make_runner", lambda cfg: os.kill(os.getpid(), number)
+    )
+    before = signal.getsignal(number)
+    assert main.main(short_run(tmp_path, "run")) == status
+    if number == signal.SIGINT:
+        assert signal.getsignal(number) == before
 
 
 # Bad input: a line that says what to do, no traceback, nothing started
