@@ -28,7 +28,7 @@ class Sampling:
     top_p: float = 0.95
     top_k: int = 50  # 0: all tokens
     max_new_tokens: int = 4096
-    seed: int = 0
+    seed: int | None = None
     prefilled: bool = False  # the last turn is the beginning of the model's answer
     logprobs: int = 0  # most likely first tokens to report, with log-probabilities
 

@@ -61,7 +61,9 @@ class AnnotationConfig:
     top_p: float = option(0.95, "nucleus sampling")
     top_k: int = option(50, "most likely tokens to sample from; 0: all (not sent to a server)")
     max_new_tokens: int = option(4096, "longest answer; the model's length bounds it too")
-    seed: int = option(0, "of sampling")
+    seed: int | None = option(
+        None, "of sampling; a server is sent one with each request only if this is given"
+    )
     batch_size: int = option(8192, "prompts per window: at most so many are lost by a kill -9")
     no_dedupe: bool = option(False, "ask about each pair, even if its captions were seen before")
     cache_dir: Path | None = option(

@@ -207,8 +207,11 @@ class OpenAIChatModel:
         arguments: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "seed": (sampling.seed * 1_000_003 + request.tag) % 2**31,
         }
+        # Not by default: a generator for each request slows vLLM down, and its CPU build (0.32)
+        # dies of one.
+        if sampling.seed is not None:
+            arguments["seed"] = (sampling.seed * 1_000_003 + request.tag) % 2**31
         if sampling.prefilled:
             extra |= CONTINUE
             arguments["max_tokens"] = 1

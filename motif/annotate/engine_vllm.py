@@ -53,7 +53,7 @@ class VLLMChatModel:
             "tensor_parallel_size": num_gpus,
             "dtype": dtype,
             "max_model_len": max_model_len,
-            "seed": sampling.seed,
+            "seed": sampling.seed or 0,
             "enable_prefix_caching": True,
             **(engine_args or {}),
         }

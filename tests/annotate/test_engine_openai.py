@@ -61,6 +61,9 @@ def test_labels_over_http_with_bounded_concurrency(
 def test_what_is_sent(make_dataset: MakeDataset, server: FakeServer) -> None:
     server.max_model_len = 8192
     assert annotate(make_dataset(20), server) == 0
+    assert all("seed" not in body for body in server.bodies)
+    server.bodies.clear()
+    assert annotate(make_dataset(20, name="seeded"), server, "--seed", "3") == 0
     body = server.bodies[0]
     assert (body["temperature"], body["top_p"], body["top_k"]) == (0.1, 0.95, 50)
     assert (body["max_tokens"], body["model"]) == (4096, "tiny")

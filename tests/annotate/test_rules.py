@@ -20,7 +20,7 @@ FIRST, SECOND, TIE = Preference.FIRST, Preference.SECOND, Preference.TIE
 BETTER_THEN_WORSE = [
     ("defaultgoal", "You kill the newt!", "The newt bites!"),
     ("defaultgoal", "You descend the stairs.", "You see here a dagger."),
-    ("defaultgoal", "$ - 12 gold pieces.", "It's a wall."),
+    ("defaultgoal", "$ - 12 gold pieces.", "You see here a rock."),
     ("defaultgoal", "You kick the jackal.  You kill the jackal!", "You kick the jackal."),
     ("defaultgoal", "You find a hidden passage.", ""),
     ("defaultgoal", "k - a scroll labeled ZLORFIK.", "You see here a rock."),
@@ -32,6 +32,7 @@ BETTER_THEN_WORSE = [
     ("defaultgoal", "It's a wall.", "You die..."),
     ("defaultgoal", "You swap places with your kitten.", "You kill the poor kitten!"),
     ("zeroknowledge", "You feel tough!", "You feel clumsy!"),
+    ("zeroknowledge", "You see here a rock.", ""),
     ("combat", "You hit the newt.", "$ - 12 gold pieces."),
     ("combat", "", "You descend the stairs."),
     ("gold", "$ - a gold piece.", "You kill the newt!"),
