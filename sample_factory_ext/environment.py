@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,24 +52,34 @@ class EpisodeSummary(gymnasium.Wrapper):
         return observation, reward, terminated, truncated, info
 
 
-def load_reward(cfg: Any) -> LoadedReward | None:
-    """The reward model that the settings name; None with ``llm_reward`` 0.
+def load_message_reward(
+    run_folder: str, checkpoint_num: int, expected: Mapping[str, Any] | None = None
+) -> LoadedReward:
+    """A reward model that reads the message alone.
 
     Raises:
-        CheckpointError: it isn't there, is damaged, or cannot be used with these flags.
+        CheckpointError: it isn't there, is damaged, was made with other flags, or reads more.
     """
-    if not cfg.llm_reward:
-        return None
-    names = ("encoder_msg_model", "encoder_embedding_dim", "encoder_hidden_dim")
-    expected = {name: getattr(cfg, name) for name in names if getattr(cfg, name) is not None}
-    loaded = load_reward_model(cfg.reward_dir, cfg.checkpoint_num, expected=expected)
+    loaded = load_reward_model(run_folder, checkpoint_num, expected=expected)
     if loaded.config.get("use_blstats"):
         raise CheckpointError(
             f"{loaded.path} was trained with --use_blstats True; the intrinsic reward is a "
             "function of the message alone; train the reward model without it"
         )
-    loaded.threshold(cfg.eps_threshold_quantile)
     return loaded
+
+
+def check_reward(cfg: Any) -> None:
+    """Make sure, before any process starts, that the reward model can be used.
+
+    Raises:
+        CheckpointError: it can't, or the threshold's quantile is not stored.
+    """
+    if cfg.llm_reward:
+        names = ("encoder_msg_model", "encoder_embedding_dim", "encoder_hidden_dim")
+        expected = {name: getattr(cfg, name) for name in names if getattr(cfg, name) is not None}
+        loaded = load_message_reward(cfg.reward_dir, cfg.checkpoint_num, expected)
+        loaded.threshold(cfg.eps_threshold_quantile)
 
 
 @lru_cache(maxsize=1)
@@ -80,7 +91,7 @@ def _shared_reward(
     Differs from the release: without normalisation the quantile is brought to the scale of the raw
     reward, so that the same messages pass.
     """
-    loaded = load_reward_model(reward_dir, checkpoint_num)
+    loaded = load_message_reward(reward_dir, checkpoint_num)
     scale, offset = (1.0, 0.0) if normalised else (loaded.variance**0.5, loaded.mean)
 
     def score(messages_UC: MessageArray) -> AnyArray:

@@ -20,7 +20,8 @@ from motif.messages import decode, printable
 from motif.nethack.intrinsic_reward import MessageRewards
 from motif.nethack.observations import OBSERVATION_KEYS
 from motif.nethack.rendering import HIDE_CURSOR, HOME_AND_CLEAR, SHOW_CURSOR, screen_text
-from motif.reward.checkpoint import load_reward_model, score_messages
+from motif.reward.checkpoint import score_messages
+from sample_factory_ext.environment import load_message_reward
 from sample_factory_ext.player import CheckpointPlayer
 from sample_factory_ext.train import resolve_device
 
@@ -95,7 +96,7 @@ def _rewards(config: PlaybackConfig, run_config: Any) -> MessageRewards | None:
     if iteration is None:
         iteration = 0 if config.reward_dir else run_config.checkpoint_num
     try:
-        loaded = load_reward_model(folder, iteration)
+        loaded = load_message_reward(folder, iteration)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; or name another with --reward_dir") from None
     known = loaded.train_messages, loaded.train_rewards

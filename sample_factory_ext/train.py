@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from sample_factory.algo.utils.context import global_model_factory
 from sample_factory.algo.utils.misc import ExperimentStatus
+from sample_factory.cfg.arguments import maybe_load_from_checkpoint
 from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 
@@ -18,13 +19,14 @@ from motif.errors import CheckpointError, ConfigError
 from motif.file_lock import only_run
 from motif.nethack import TASKS
 from sample_factory_ext.encoder import make_encoder
-from sample_factory_ext.environment import load_reward, make_env
+from sample_factory_ext.environment import check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args
 from sample_factory_ext.run_folder import (
     EpisodeLog,
     ProgressBar,
     SaveEverySteps,
     check_resumable,
+    read_run_config,
 )
 
 
@@ -57,7 +59,7 @@ def prepare(cfg: Any) -> Any:
     cfg.device = cfg.cli_args["device"] = resolve_device(cfg.device)
     if cfg.root_env not in TASKS:
         raise ConfigError(f"--root_env {cfg.root_env}: the tasks are {', '.join(TASKS)}")
-    load_reward(cfg)
+    check_reward(cfg)
     if cfg.save_ttyrec_every and cfg.save_dir:
         Path(cfg.save_dir).mkdir(parents=True, exist_ok=True)
     if cfg.serial_mode or cfg.device == "cpu":
@@ -65,14 +67,27 @@ def prepare(cfg: Any) -> Any:
     return cfg
 
 
+def _with_stored_settings(cfg: Any) -> Any:
+    """What the command line leaves out is as it was when the run began."""
+    run_folder = Path(cfg.train_dir) / cfg.experiment
+    if cfg.restart_behavior != "resume" or not (run_folder / "config.json").exists():
+        return cfg
+    read_run_config(run_folder)
+    given = cfg.cli_args
+    cfg = maybe_load_from_checkpoint(cfg)
+    cfg.cli_args = given
+    return cfg
+
+
 def train(argv: Sequence[str] | None = None) -> int:
     """Train, or go on training; the exit status is 0 when done, 130 or 143 when interrupted."""
-    cfg = prepare(parse_rl_args(argv))
+    cfg = prepare(_with_stored_settings(parse_rl_args(argv)))
     run_folder = Path(cfg.train_dir) / cfg.experiment
     busy = CheckpointError(
         f"another run is training in {run_folder}; wait for it, or choose another --experiment"
     )
-    with only_run(run_folder, busy):
+    # Beside the folder, which --restart_behavior may move away or delete.
+    with only_run(run_folder.with_name(f".{run_folder.name}.lock"), busy):
         resume_from = 0
         if cfg.restart_behavior == "resume":
             resume_from = check_resumable(run_folder, cfg.num_policies)

@@ -12,7 +12,7 @@ from motif.errors import CheckpointError
 from motif.messages import encode
 from motif.nethack.observations import COMPACT_SPACE
 from motif.reward.checkpoint import load_reward_model
-from sample_factory_ext.environment import EpisodeSummary, _shared_reward, load_reward, make_env
+from sample_factory_ext.environment import EpisodeSummary, _shared_reward, check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args
 
 pytestmark = pytest.mark.nle
@@ -36,7 +36,7 @@ def passing(reward_folder, quantile, normalised):
 
 def test_no_reward_model_without_intrinsic_reward(tmp_path):
     cfg = parse_rl_args(["--llm_reward", "0.0", "--reward_dir", str(tmp_path / "none")])
-    assert load_reward(cfg) is None
+    check_reward(cfg)
 
 
 def test_the_rewards_are_the_models_and_training_messages_are_known(reward_folder):
@@ -92,7 +92,7 @@ def test_raw_rewards_are_the_models_output(reward_folder):
 )
 def test_a_reward_model_that_does_not_fit(reward_folder, flags, message):
     with pytest.raises(CheckpointError, match=message):
-        load_reward(settings(reward_folder, *flags.split()))
+        check_reward(settings(reward_folder, *flags.split()))
 
 
 def test_a_reward_model_of_the_status_is_refused(reward_folder, monkeypatch):
@@ -100,7 +100,7 @@ def test_a_reward_model_of_the_status_is_refused(reward_folder, monkeypatch):
     object.__setattr__(loaded, "config", {**loaded.config, "use_blstats": True})
     monkeypatch.setattr("sample_factory_ext.environment.load_reward_model", lambda *a, **k: loaded)
     with pytest.raises(CheckpointError, match="was trained with --use_blstats True"):
-        load_reward(settings(reward_folder))
+        check_reward(settings(reward_folder))
 
 
 # The environment
