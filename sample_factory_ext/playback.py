@@ -8,13 +8,14 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 
 import motif.nethack  # noqa: F401  registers the tasks
 from motif.cli import option
+from motif.device import DeviceName, resolve_device
 from motif.errors import CheckpointError, ConfigError
 from motif.messages import decode, printable
 from motif.nethack.intrinsic_reward import MessageRewards
@@ -23,7 +24,6 @@ from motif.nethack.rendering import HIDE_CURSOR, HOME_AND_CLEAR, SHOW_CURSOR, sc
 from motif.reward.checkpoint import score_messages
 from sample_factory_ext.environment import load_message_reward
 from sample_factory_ext.player import CheckpointPlayer
-from sample_factory_ext.train import resolve_device
 
 MESSAGES_SHOWN = 100
 MAX_EPISODES = 100
@@ -40,7 +40,7 @@ class PlaybackConfig:
     num_episodes: int = option(MAX_EPISODES, "episodes to play, at most 100")
     reward_dir: str | None = option(None, "another reward model than the run's own")
     checkpoint_num: int | None = option(None, "iteration of the reward checkpoint; 0: the last one")
-    device: Literal["auto", "cpu", "gpu"] = option("auto", "auto: the GPU if there is one")
+    device: DeviceName = option("auto", "auto: the GPU if there is one")
     seed: int | None = option(None, "play the same games again (on the same date)")
     env: str | None = option(None, "accepted; the run knows it")
     algo: str | None = option(None, "accepted; the run knows it")
@@ -69,8 +69,7 @@ def play(config: PlaybackConfig) -> list[Episode]:
         CheckpointError: the run, its policy or the reward model isn't there or is damaged.
     """
     run_folder = Path(config.train_dir) / config.experiment
-    device = {"gpu": "cuda"}.get(resolved := resolve_device(config.device), resolved)
-    player = CheckpointPlayer(run_folder, device)
+    player = CheckpointPlayer(run_folder, resolve_device(config.device))
     rewards = _rewards(config, player.config)
     env = gymnasium.make(player.config.root_env, observation_keys=OBSERVATION_KEYS)
     print(f"{run_folder}: policy of {player.env_steps:,} steps, {player.config.root_env}")

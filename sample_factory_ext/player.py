@@ -27,9 +27,9 @@ class CheckpointPlayer:
         CheckpointError: the run holds no policy, or a damaged one.
     """
 
-    def __init__(self, run_folder: Path, device: str = "cpu") -> None:
+    def __init__(self, run_folder: Path, device: str | torch.device = "cpu") -> None:
         self.config = read_run_config(run_folder)
-        self.device = torch.device({"gpu": "cuda"}.get(device, device))
+        self.device = torch.device(device)
         checkpoint = read_policy_checkpoint(run_folder, self.device)
         self.env_steps = int(checkpoint["env_steps"])
         register_components()

@@ -15,6 +15,7 @@ from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 
 from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED
+from motif.device import resolve_device
 from motif.errors import CheckpointError, ConfigError
 from motif.file_lock import only_run
 from motif.nethack import TASKS
@@ -36,19 +37,6 @@ def register_components() -> None:
     global_model_factory().register_encoder_factory(make_encoder)
 
 
-def resolve_device(name: str) -> str:
-    """Sample Factory's name of the device.
-
-    Raises:
-        ConfigError: a GPU is asked for and there is none.
-    """
-    if name == "auto":
-        return "gpu" if torch.cuda.is_available() else "cpu"
-    if name == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("--device gpu: torch sees no GPU here; use --device cpu or auto")
-    return name
-
-
 def prepare(cfg: Any) -> Any:
     """Settle the device, check the task and the reward model before any process starts.
 
@@ -56,7 +44,8 @@ def prepare(cfg: Any) -> Any:
         MotifError: what is wrong, and the next command.
         OSError: recordings cannot be written where they should go.
     """
-    cfg.device = cfg.cli_args["device"] = resolve_device(cfg.device)
+    device = "gpu" if resolve_device(cfg.device).type == "cuda" else "cpu"
+    cfg.device = cfg.cli_args["device"] = device
     if cfg.root_env not in TASKS:
         raise ConfigError(f"--root_env {cfg.root_env}: the tasks are {', '.join(TASKS)}")
     check_reward(cfg)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from motif.cli import option
+from motif.device import DeviceName
 from motif.errors import ConfigError
-from motif.reward.device import DeviceName
 from motif.reward.encoder import EncoderSettings
 
 NO_EFFECT = {

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from motif.atomic_write import write_json
+from motif.device import resolve_device
 from motif.errors import CheckpointError
 from motif.file_lock import only_run
 from motif.reward.checkpoint import (
@@ -24,7 +25,6 @@ from motif.reward.checkpoint import (
     save_checkpoint,
 )
 from motif.reward.config import FREE_TO_CHANGE, NO_EFFECT, RewardTrainingConfig
-from motif.reward.device import resolve_device
 from motif.reward.evaluation import Evaluation, evaluate
 from motif.reward.losses import count_agreements, preference_loss
 from motif.reward.metrics import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from motif.device import resolve_device
 from motif.errors import ConfigError
-from motif.reward.device import resolve_device
 
 
 @pytest.mark.parametrize(
