@@ -120,6 +120,7 @@ def rl_run(tmp_path_factory: pytest.TempPathFactory, reward_folder: Path) -> Pat
 
     train_dir = tmp_path_factory.mktemp("rl")
     rewards = ("--reward_dir", str(reward_folder), "--llm_reward", "0.1")
+    rewards += ("--eps_threshold_quantile", "0")  # else few messages of short games are paid
     steps = ("--train_for_env_steps", "200", "--save_every_steps", "64", "--keep_checkpoints", "9")
     assert train_here(train_dir, "toy_agent", *rewards, *steps) == 0
     return train_dir / "toy_agent"
