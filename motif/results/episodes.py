@@ -56,25 +56,28 @@ def _numbers(line: list[str], length: int) -> list[float] | None:
 
 
 def order_of_start(episodes: dict[str, FloatArray], num_envs: int) -> NDArray[np.int64]:
-    """The games in the order in which they began, as far as steps tell.
-
-    As games end in another order than they begin, the first to end are the shortest of the first;
-    with as many environments as games in a fifth, that alone looks like learning.
-    """
+    """The games in the order in which they began, as far as steps tell."""
     began = episodes["env_steps"] - num_envs * episodes["length"]
     return np.argsort(began, kind="stable")
 
 
-def compare_fifths(values: FloatArray, rng: np.random.Generator) -> Comparison | None:
+def compare_fifths(
+    values: FloatArray, rng: np.random.Generator, began: NDArray[np.int64] | None = None
+) -> Comparison | None:
     """Compare the first fifth of ``values`` with the last; None for fewer than ten of them.
 
-    The interval comes from resampling the games of each fifth with replacement, percentiles 2.5
+    With ``began``, the order in which the games began, the first fifth is of those that began
+    first. The first games to *end* are the shortest of these, so their returns are low whatever
+    the agent does, and that alone can look like learning.
+
+    The interval comes from resampling the games of each fifth with replacement: percentiles 2.5
     and 97.5 of the difference of means.
     """
     games = len(values) // 5
     if games < 2:
         return None
-    first, last = values[:games], values[-games:]
+    first = (values if began is None else values[began])[:games]
+    last = values[-games:]
     resampled = [
         part[rng.integers(games, size=(RESAMPLES, games))].mean(axis=1) for part in (first, last)
     ]

@@ -83,6 +83,13 @@ def test_few_games(games, fifth):
     assert (change and change.games) == fifth
 
 
+def test_the_first_fifth_may_be_that_of_the_games_that_began_first():
+    values = np.arange(20, dtype=float)
+    change = compare_fifths(values, np.random.default_rng(0), began=np.arange(20)[::-1])
+    assert (change.first, change.last) == (17.5, 17.5)
+    assert compare_fifths(values, np.random.default_rng(0)).first == 1.5
+
+
 @given(st.lists(st.floats(-1e3, 1e3), max_size=30), st.integers(1, 8))
 def test_running_mean(values, window):
     expected = [np.mean(values[max(i - window + 1, 0) : i + 1]) for i in range(len(values))]
