@@ -30,6 +30,8 @@ class CheckpointPlayer:
     def __init__(self, run_folder: Path, device: str | torch.device = "cpu") -> None:
         self.config = read_run_config(run_folder)
         self.device = torch.device(device)
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)  # one observation at a time is too little work for more
         checkpoint = read_policy_checkpoint(run_folder, self.device)
         self.env_steps = int(checkpoint["env_steps"])
         register_components()

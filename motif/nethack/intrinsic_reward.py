@@ -19,6 +19,7 @@ Gymnasium environment that observes ``message``, without Sample Factory::
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,7 +54,10 @@ def combine_rewards(
     reward_clip: float = REWARD_CLIP,
 ) -> float:
     """The reward the agent learns from; only the extrinsic part is scaled and clipped."""
-    clipped = max(-reward_clip, min(reward_clip, reward_scale * extrinsic))
+    scaled = reward_scale * extrinsic
+    clipped = (
+        scaled if -reward_clip <= scaled <= reward_clip else math.copysign(reward_clip, scaled)
+    )
     return extrinsic_reward * clipped + llm_reward * intrinsic
 
 

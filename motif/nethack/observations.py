@@ -54,7 +54,6 @@ PALETTE = np.array(
 )
 
 
-@njit(cache=True)
 def crop_cells(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int) -> NDArray[np.int16]:
     """The 12x12 cells around the hero: character + 256 * colour; 0 off the screen.
 
@@ -65,17 +64,22 @@ def crop_cells(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int) -> NDA
         tty_chars, tty_colors: (24, 80).
         x, y: the hero's map position, from blstats.
     """
-    cells = np.zeros((CROP, CROP), np.int16)
+    cells = np.empty((CROP, CROP), np.int16)  # made here: numba's own arrays are slow to hand out
+    _crop(tty_chars, tty_colors, x, y, cells)
+    return cells
+
+
+@njit(cache=True)
+def _crop(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int, cells: AnyArray) -> None:
     for i in range(CROP):
         row = y - REACH + i
-        if not 0 <= row < SCREEN_ROWS:
-            continue
         for j in range(CROP):
             column = x - REACH + j
-            if 0 <= column < SCREEN_COLUMNS:
+            if 0 <= row < SCREEN_ROWS and 0 <= column < SCREEN_COLUMNS:
                 color = tty_colors[row, column] & (NUM_COLORS - 1)
                 cells[i, j] = tty_chars[row, column] + 256 * color
-    return cells
+            else:
+                cells[i, j] = 0
 
 
 @lru_cache(maxsize=1)
@@ -93,12 +97,13 @@ def tiles() -> NDArray[np.uint8]:
 
 def draw(cells: AnyArray) -> NDArray[np.uint8]:
     """(12, 12) cells to the (3, 72, 72) RGB picture."""
-    return _draw(cells, tiles())  # type: ignore[no-any-return]
+    picture = np.zeros((3, CROP * TILE, CROP * TILE), np.uint8)
+    _draw(cells, tiles(), picture)
+    return picture
 
 
 @njit(cache=True)
-def _draw(cells: AnyArray, drawn: AnyArray) -> AnyArray:
-    picture = np.zeros((3, CROP * TILE, CROP * TILE), np.uint8)
+def _draw(cells: AnyArray, drawn: AnyArray, picture: AnyArray) -> None:
     for i in range(CROP):
         for j in range(CROP):
             cell = cells[i, j]
@@ -110,7 +115,6 @@ def _draw(cells: AnyArray, drawn: AnyArray) -> AnyArray:
                         picture[channel, i * TILE + row, j * TILE + column] = drawn[
                             cell, channel, row, column
                         ]
-    return picture
 
 
 OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")  # what is read of NLE's
@@ -153,7 +157,7 @@ def picture_observation(observation: Mapping[str, AnyArray]) -> dict[str, AnyArr
     }
 
 
-class PolicyObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
+class PolicyObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
     """A task's observations as the policy takes them.
 
     Those of :data:`PICTURE_SPACE`, or with ``compact`` of :data:`COMPACT_SPACE`, for a policy that
@@ -165,5 +169,10 @@ class PolicyObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
         self.observation_space = COMPACT_SPACE if compact else PICTURE_SPACE
         self._convert = compact_observation if compact else picture_observation
 
-    def observation(self, observation: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        return self._convert(observation)
+    def reset(self, **kwargs: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        observation, info = self.env.reset(**kwargs)
+        return self._convert(observation), info
+
+    def step(self, action: int) -> tuple[dict[str, AnyArray], Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._convert(observation), reward, terminated, truncated, info
