@@ -23,20 +23,19 @@ from benchmarks.report import report
 from benchmarks.synthetic_pairs import write_pairs
 from scripts.train_reward import main as train_reward
 
-FRAMES = 60_000
+FRAMES = 40_000
 WARM_UP = 10_000
 ROUNDS = 2
 SETTINGS = "--num_workers 2 --num_envs_per_worker 32 --batch_size 2048 --reward_scale 0.1"
 SETTINGS += " --obs_scale 255.0 --extrinsic_reward 0.1 --decorrelate_experience_max_seconds 1"
-PARTS = {"learner": "LearnerWorker", "inference": "InferenceWorker", "env": "ROLLOUT worker"}
 
 
-def process_parts(log: str) -> dict[str, list[int]]:
-    """Process numbers by part, from Sample Factory's log."""
-    return {
-        part: [int(pid) for pid in re.findall(rf"{name}\S*(?: \d+)?\tpid (\d+)\tparent", log)]
-        for part, name in PARTS.items()
-    }
+def process_parts(main: int) -> dict[str, list[int]]:
+    """Process numbers by part: Sample Factory starts learner, inference, environments in turn."""
+    children = psutil.Process(main).children()
+    spawned = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    pids = [child.pid for child in sorted(spawned, key=lambda child: child.create_time())]
+    return {"learner": pids[:1], "inference": pids[1:2], "env": pids[2:]}
 
 
 def cpu_seconds(parts: dict[str, list[int]], main: int) -> dict[str, float]:
@@ -63,7 +62,7 @@ def measure(folder: Path, name: str, flags: str) -> dict[str, float]:
         frames = [int(number) for number in re.findall(r"Total num frames: (\d+)", log)]
         if frames and frames[-1] > WARM_UP and (not marks or frames[-1] != marks[-1][0]):
             try:
-                cpu = cpu_seconds(process_parts(log), process.pid)
+                cpu = cpu_seconds(process_parts(process.pid), process.pid)
             except psutil.NoSuchProcess:
                 break
             marks.append((frames[-1], time.monotonic(), cpu))
@@ -78,8 +77,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_pairs(folder / "pairs", 2000)
-        flags = f"--dataset_dir {folder}/pairs --train_dir {folder} --num_epochs 1"
-        train_reward([*flags.split(), "--experiment", "reward"])
+        flags = f"--dataset_dir {folder}/pairs --annotator synthetic --train_dir {folder}"
+        if train_reward([*flags.split(), "--experiment", "reward", "--num_epochs", "1"]) != 0:
+            raise SystemExit("no reward model to train with")
         variants = {
             "reward_on": f"--llm_reward 0.1 --reward_dir {folder}/reward",
             "reward_off": "--llm_reward 0.0",
