@@ -45,7 +45,7 @@ def test_the_rewards_are_the_models_and_training_messages_are_known(reward_folde
     assert threshold == pytest.approx(loaded.quantiles[0.5])
     new = encode("You hear the howling of the CwnAnnwn... \xff")
     expected = loaded.score(np.stack([new, *loaded.train_messages]))
-    assert rewards[new.tobytes()] == pytest.approx(expected[0], rel=1e-5)
+    assert rewards[new.tobytes()] == pytest.approx(expected[0], rel=1e-4, abs=1e-5)
 
     memo = len(rewards)  # asked once, remembered
     known = [rewards[message.tobytes()] for message in loaded.train_messages]
