@@ -22,7 +22,7 @@ help:  ## list the commands
 
 install: $(VENV)/installed  ## make .venv with everything but vLLM
 
-quickstart: install  ## dataset, labels, reward, agent: 12 minutes on 2 cores, into runs/quickstart
+quickstart: install  ## dataset, labels, reward, agent: 7 to 9 minutes on 2 cores, into runs/quickstart
 	$(PY) -m scripts.quickstart
 
 test: $(VENV)/installed-dev  ## run the tests
@@ -41,7 +41,7 @@ format: $(VENV)/installed-dev  ## format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install  ## measure speed (half an hour on 2 cores; let the machine be idle)
+bench: install  ## measure speed (8 minutes on 2 cores; let the machine be idle)
 	$(PY) -m benchmarks.env_steps
 	$(PY) -m benchmarks.reward_training
 	$(PY) -m benchmarks.rl_throughput
