@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from motif import messages
 from motif.pairs_dataset import ARRAYS, PairsDataset
+
+# The same examples in every CI run; elsewhere new ones each time. Slow machines are no failure.
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
 
 TEXTS = (
     "",
