@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2>/dev/null \
 	&& echo $$p && break; done)
 
-# Without a GPU, torch's CPU build is a tenth of the size; where it can't be had, the plain package.
+# Without a GPU, torch's CPU build spares gigabytes of CUDA; where it can't be had, the plain package.
 TORCH_CPU ?= torch==2.13.0
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 

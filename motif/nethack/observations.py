@@ -2,7 +2,7 @@
 
 The observation stack ``nle_fixed_eat_action`` of the release (paper, appendix on the agent). The
 picture is a pure function of 12x12 (character, colour) cells, so the cells can travel in its place
-(108 times smaller) and be drawn where they are used: :func:`draw`, or the policy's encoder.
+(54 times smaller) and be drawn where they are used: :func:`draw`, or the policy's encoder.
 """
 
 from __future__ import annotations
