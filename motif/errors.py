@@ -17,6 +17,10 @@ class DatasetError(MotifError):
     """A pairs dataset that is missing, damaged or inconsistent."""
 
 
+class ArchiveError(MotifError):
+    """A dataset's archive that is missing, damaged or unsafe to unpack, or in the way."""
+
+
 class PreferenceError(MotifError):
     """A label set that is missing, damaged, unusable or made for another dataset."""
 

@@ -42,8 +42,17 @@ ARRAYS = {
     "score": ArraySpec("info", 2, (), "iuf"),  # of the whole game the side came from
     "turns": ArraySpec("info", 2, (), "iuf"),
     "experience_level": ArraySpec("info", 2, (), "iuf"),
-    "character": ArraySpec("info", 2, (), "SUiuO"),
+    "character": ArraySpec("info", 2, (), "SUiu"),
 }
+
+
+def arrays_present(directory: str | Path) -> list[str]:
+    """The keys whose files are in a dataset's folder; ``message`` always, no dataset lacks it."""
+    return [
+        key
+        for key, spec in ARRAYS.items()
+        if key == "message" or (Path(directory) / spec.folder / f"{key}.npy").exists()
+    ]
 
 
 class PairsDataset:
@@ -101,7 +110,7 @@ class PairsDataset:
 
 def _open_array(path: Path, spec: ArraySpec) -> AnyArray:
     try:
-        array = np.load(path, mmap_mode="r" if spec.dtype_kinds != "SUiuO" else None)
+        array = np.load(path, mmap_mode="r")
     except FileNotFoundError:
         raise DatasetError(
             f"{path} is missing; make a dataset: " + COLLECT_COMMAND.format(path.parent.parent)

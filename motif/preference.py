@@ -45,6 +45,11 @@ def count_labels(labels: LabelArray) -> dict[str, int]:
     return {kind.name.lower(): int(counts[kind]) for kind in Preference}
 
 
+def label_sets(folder: Path) -> list[str]:
+    """The names of the label sets in ``folder``, sorted."""
+    return sorted(path.stem for path in folder.glob("*.npy") if ".probs" not in path.name)
+
+
 def annotate_command(annotator: str, directory: Path) -> str:
     """The command that makes the label set ``annotator``, as far as its name tells."""
     kind = annotator.split("_")[0]
@@ -59,6 +64,9 @@ def annotate_command(annotator: str, directory: Path) -> str:
 def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
     """The label set ``annotator`` for ``dataset``, from its folder or the repository's.
 
+    The repository is the one that holds this package or, for an installed package, the one that
+    is the working directory.
+
     Returns:
         (N,) int8, values of :class:`Preference`.
 
@@ -67,19 +75,31 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
             another length, or its provenance names another dataset.
     """
     own = dataset.directory / "preference"
-    for folder in (own, REPOSITORY_PREFERENCES):
+    strangers = []
+    for folder in (own, REPOSITORY_PREFERENCES, Path("preference")):
         path = folder / f"{annotator}.npy"
         if path.is_file() and (folder == own or _belongs(path, dataset)):
             labels = _read_labels(path, len(dataset))
             check_provenance(path, dataset)
             return labels
-    available = sorted(path.stem for path in own.glob("*.npy") if ".probs" not in path.name)
+        strangers += [path] if path.is_file() else []
+    available = find_label_sets(dataset)
+    other = f" ({strangers[0]} labels another dataset)" if strangers else ""
     unmerged = " (its chunks are not all complete yet)" if _parts(own, annotator).is_dir() else ""
     raise PreferenceError(
-        f"no label set {annotator!r} in {own}{unmerged}; there are: "
+        f"no label set {annotator!r} in {own}{unmerged}{other}; there are: "
         f"{', '.join(available) or 'none'}. Make it: "
         + annotate_command(annotator, dataset.directory)
     )
+
+
+def find_label_sets(dataset: PairsDataset) -> list[str]:
+    """The names that :func:`load_preferences` finds for ``dataset``, sorted."""
+    found = set(label_sets(dataset.directory / "preference"))
+    for folder in (REPOSITORY_PREFERENCES, Path("preference")):
+        names = label_sets(folder)
+        found |= {name for name in names if _belongs(folder / f"{name}.npy", dataset)}
+    return sorted(found)
 
 
 def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:

@@ -17,6 +17,7 @@ PACKAGES = {
     "scripts": {"motif", "sample_factory_ext"},
 }
 STAGES = {  # folders of motif, and the stages that each may import when it runs
+    "archive": set(),
     "collect": {"nethack"},
     "annotate": set(),
     "reward": set(),

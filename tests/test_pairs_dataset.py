@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from motif.errors import DatasetError
-from motif.pairs_dataset import ARRAYS, PairsDataset
+from motif.pairs_dataset import ARRAYS, PairsDataset, arrays_present
 
 ALL = tuple(ARRAYS)
 
@@ -30,6 +30,21 @@ def test_only_the_named_arrays_need_to_be_there(make_dataset):
     assert len(PairsDataset(pairs.directory)) == 4
     with pytest.raises(DatasetError, match=r"tty_chars\.npy is missing; make a dataset: python -m"):
         PairsDataset(pairs.directory, keys=ALL)
+
+
+def test_which_arrays_are_there(make_dataset):
+    pairs = make_dataset(4)
+    assert arrays_present(pairs.directory) == list(ALL)
+    for key in ("message", "score"):
+        pairs.path(key).unlink()
+    assert arrays_present(pairs.directory) == [key for key in ALL if key != "score"]
+    assert arrays_present(pairs.directory / "nowhere") == ["message"]
+
+
+def test_every_array_is_memory_mapped(make_dataset):
+    pairs = PairsDataset(make_dataset(4).directory, keys=ALL)
+    assert all(isinstance(pairs[key], np.memmap) for key in ALL)
+    assert pairs["character"][3, 1] == b"mon-hum-neu-mal"
 
 
 def test_older_blstats_are_welcome(make_dataset):

@@ -292,8 +292,48 @@ def test_the_repository_s_label_sets_serve_their_dataset_only(pairs, make_datase
     monkeypatch.setattr(preference, "REPOSITORY_PREFERENCES", shipped)
     assert load_preferences(pairs, "test").tolist() == answers(pairs)
     other = make_dataset(23, seed=9, name="other")
-    with pytest.raises(PreferenceError, match=r"no label set 'test'.*there are: none"):
+    other_s = r"no label set 'test' in .*shipped/test\.npy labels another dataset.*there are: none"
+    with pytest.raises(PreferenceError, match=other_s):
         load_preferences(other, "test")
+    with pytest.raises(PreferenceError, match=r"no label set 'mine' in .*there are: test"):
+        load_preferences(pairs, "mine")
+
+
+def test_the_dataset_s_own_label_set_comes_first(pairs, monkeypatch):
+    annotate(pairs)
+    own = pairs.directory / "preference"
+    shipped = shutil.copytree(own, pairs.directory.parent / "shipped")
+    np.save(shipped / "test.npy", np.zeros(len(pairs), np.int8))
+    monkeypatch.setattr(preference, "REPOSITORY_PREFERENCES", shipped)
+    assert load_preferences(pairs, "test").tolist() == answers(pairs)
+    shutil.rmtree(own)
+    assert not load_preferences(pairs, "test").any()
+
+
+def test_an_installed_package_looks_in_the_working_directory(pairs, tmp_path):
+    annotate(pairs)
+    (pairs.directory / "preference").rename(tmp_path / "preference")
+    packages = tmp_path / "site-packages"
+    shutil.copytree(Path(preference.__file__).parent, packages / "motif")
+    program = (
+        "import motif.preference as p; from motif.pairs_dataset import PairsDataset as D;"
+        f"print(p.__file__, *p.load_preferences(D({str(pairs.directory)!r}), 'test'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+
+    def run(folder: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+    path, *labels = run(tmp_path).stdout.split()
+    assert path.startswith(str(packages))
+    assert [int(label) for label in labels] == answers(pairs)
+    assert "no label set 'test'" in run(packages).stderr
 
 
 @pytest.mark.parametrize(
