@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from motif.blstats import BLSTATS_SIZE, scale_blstats
+from motif.blstats import BLSTATS_SIZE, DEPTH, EXPERIENCE_LEVEL, TURN, scale_blstats
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,11 @@ def test_each_statistic_has_its_scale_and_the_clip(index, value, scaled):
     assert result.dtype == np.float32
     assert result[0, index] == pytest.approx(scaled)
     assert np.count_nonzero(result) == (scaled != 0)
+
+
+@pytest.mark.nle
+def test_indices_are_nle_s():
+    nethack = pytest.importorskip("nle.nethack")
+    assert nethack.NLE_BL_DEPTH == DEPTH
+    assert nethack.NLE_BL_XP == EXPERIENCE_LEVEL
+    assert nethack.NLE_BL_TIME == TURN

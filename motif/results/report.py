@@ -83,7 +83,7 @@ def _draw_curve(axes: Any, episodes: dict[str, FloatArray], column: str, title: 
         axes.set_ylim(low - margin, max(high, mean.max()) + 3 * margin)
         above = {"loc": "lower right", "bbox_to_anchor": (1, 0.99), "ncols": 3}
         axes.legend(fontsize=12, frameon=False, handlelength=1.5, columnspacing=1.2, **above)
-    _style(axes, title, "environment steps")
+    style(axes, title, "environment steps")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k")
     axes.grid(alpha=0.3)
 
@@ -117,10 +117,11 @@ def _draw_messages(axes: Any, messages: Ranked, color: str, title: str) -> None:
             va="center",
             fontsize=12,
         )
-    _style(axes, title, "reward, normalised")
+    style(axes, title, "reward, normalised")
 
 
-def _style(axes: Any, title: str, xlabel: str) -> None:
+def style(axes: Any, title: str, xlabel: str) -> None:
+    """What all axes of the project's pictures share."""
     axes.set_title(title, fontsize=14, loc="left")
     axes.set_xlabel(xlabel, fontsize=12)
     axes.tick_params(labelsize=12)

@@ -1,0 +1,173 @@
+"""What is in a pairs dataset: counts and distributions, from its arrays alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from motif import blstats, messages
+from motif.errors import DatasetError
+from motif.pairs_dataset import PairsDataset, arrays_present
+from motif.preference import count_labels, find_label_sets, load_preferences
+from motif.types import AnyArray, IndexArray, MessageArray
+
+PAIRS_AT_ONCE = 1 << 14
+
+# What the release's paper rewards; patterns are searched in the text, upper and lower case alike.
+EVENTS = {
+    "the player kills something": r"\byou (kill|destroy) ",
+    "gold is picked up": r"\$ - (a|\d+) gold piece",
+    "stairs or a trap door lead down": r"\byou (descend|climb down|fall through)\b",
+    "a level is gained": r"welcome to experience level|you feel more experienced",
+}
+
+STATUS = {  # of each observation
+    "depth": blstats.DEPTH,
+    "experience level": blstats.EXPERIENCE_LEVEL,
+    "turn": blstats.TURN,
+}
+OF_GAMES = {  # of the whole game that a side comes from
+    "game's score": "score",
+    "game's last turn": "turns",
+    "game's last experience level": "experience_level",
+}
+
+
+class Distribution:
+    """Distinct values, and how often each occurs."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[float] = Counter()
+
+    def add(self, block: AnyArray) -> None:
+        """Count every entry of ``block``, of whatever shape."""
+        values, counts = np.unique(block, return_counts=True)
+        for value, count in zip(values.tolist(), counts.tolist()):
+            self._counts[value] += count
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Ascending."""
+        return np.array(sorted(self._counts), dtype=np.float64)
+
+    @property
+    def counts(self) -> IndexArray:
+        """One for each of ``values``."""
+        return np.array([self._counts[value] for value in sorted(self._counts)], dtype=np.int64)
+
+    @property
+    def mean(self) -> float:
+        """NaN if there are no entries."""
+        total = self.counts.sum()
+        return float(self.values @ self.counts / total) if total else float("nan")
+
+    def quantiles(self, shares: Sequence[float]) -> list[float]:
+        """For each share the smallest value such that as many entries do not exceed it."""
+        values, reached = self.values, self.counts.cumsum()
+        if not len(values):
+            return [float("nan")] * len(shares)
+        ranks = np.searchsorted(reached, np.array(shares) * reached[-1])
+        return [float(value) for value in values[np.minimum(ranks, len(values) - 1)]]
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """All that the datasheet says."""
+
+    pairs: int
+    seq_len: int
+    fingerprint: str
+    collection: dict[str, Any]  # collection.json; empty for the release's datasets
+    messages_UC: MessageArray  # distinct messages, the most frequent first
+    counts_U: NDArray[np.int64]
+    identical_pairs: int
+    pairs_with: dict[str, int]  # per event: pairs with it on either side
+    distributions: dict[str, Distribution]
+    labels: dict[str, dict[str, int]]  # per label set: counts by kind
+
+    @property
+    def observations(self) -> int:
+        """On both sides of all pairs."""
+        return 2 * self.pairs * self.seq_len
+
+    @property
+    def empty_messages(self) -> int:
+        """Observations without a message."""
+        return int(self.counts_U[~self.messages_UC.any(axis=1)].sum())
+
+
+def gather_facts(directory: str | Path) -> DatasetFacts:
+    """Read a dataset of the layout, ours or the release's.
+
+    Blocks are read one after the other; what stays in memory is 8 bytes an observation (which
+    distinct message it is) and the distinct messages.
+
+    Raises:
+        DatasetError: the dataset, or its ``collection.json``, is damaged.
+        PreferenceError: a label set of its folder is damaged or belongs to another dataset.
+    """
+    pairs = PairsDataset(directory, arrays_present(directory))
+    unique_UC, index_NPT = messages.unique(pairs.messages)
+    counts_U = np.bincount(index_NPT.ravel(), minlength=len(unique_UC)).astype(np.int64)
+    order_U = np.argsort(-counts_U, kind="stable")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # label sets without provenance count too
+        label_counts = {
+            name: count_labels(load_preferences(pairs, name)) for name in find_label_sets(pairs)
+        }
+    return DatasetFacts(
+        pairs=len(pairs),
+        seq_len=pairs.messages.shape[2],
+        fingerprint=pairs.fingerprint,
+        collection=_read_collection(pairs.directory / "collection.json"),
+        messages_UC=unique_UC[order_U],
+        counts_U=counts_U[order_U],
+        identical_pairs=int((index_NPT[:, 0] == index_NPT[:, 1]).all(axis=1).sum()),
+        pairs_with=_count_events(unique_UC, index_NPT),
+        distributions=_distributions(pairs),
+        labels=label_counts,
+    )
+
+
+def _count_events(unique_UC: MessageArray, index_NPT: IndexArray) -> dict[str, int]:
+    texts = [messages.decode(message) for message in unique_UC]
+    counts = {}
+    for event, pattern in EVENTS.items():
+        found = re.compile(pattern, re.IGNORECASE)
+        happens_U = np.array([bool(found.search(text)) for text in texts], dtype=bool)
+        counts[event] = int(happens_U[index_NPT].any(axis=(1, 2)).sum())
+    return counts
+
+
+def _distributions(pairs: PairsDataset) -> dict[str, Distribution]:
+    """Of the status numbers and the games' totals that the dataset has."""
+    columns = STATUS if "blstats" in pairs.arrays else {}
+    totals = {name: key for name, key in OF_GAMES.items() if key in pairs.arrays}
+    found = {name: Distribution() for name in (*columns, *totals)}
+    for start in tqdm(range(0, len(pairs), PAIRS_AT_ONCE), unit="block", desc="status"):
+        rows = slice(start, start + PAIRS_AT_ONCE)
+        for name, column in columns.items():
+            found[name].add(pairs["blstats"][rows, ..., column])
+        for name, key in totals.items():
+            found[name].add(pairs[key][rows])
+    return found
+
+
+def _read_collection(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise DatasetError(f"{path} cannot be read ({error}); restore or delete it") from None
+    return content if isinstance(content, dict) else {}
