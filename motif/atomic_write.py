@@ -14,11 +14,13 @@ from typing import Any
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it.
 
-    On any exception the temporary file is removed and ``path`` is left as it was.
+    On any exception the temporary file is removed and ``path`` is left as it was. Its name depends
+    on ``path`` alone, so that what a killed process leaves goes with the next write. Two writers of
+    one file need a lock (``motif.file_lock``).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -26,6 +28,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """Where :func:`atomic_write` builds ``path``."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from motif.errors import ConfigError, MotifError
+from motif.messages import printable
 
 Config = TypeVar("Config")
 
@@ -120,13 +121,13 @@ def run(command: Callable[[], int | None]) -> int:
     try:
         return command() or 0
     except MotifError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return EXIT_ERROR
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        where = f": {error.filename}" if error.filename else ""
-        print(f"error: {error.strerror}{where}", file=sys.stderr)
+        text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        print(f"error: {printable(text)}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -9,6 +9,10 @@ class MotifError(Exception):
     """A problem whose message tells the user how to go on."""
 
 
+class DamagedFileError(MotifError):
+    """A file whose bytes are not what was written, or not what the place calls for."""
+
+
 class ConfigError(MotifError):
     """A flag, or a combination of flags, that cannot work."""
 

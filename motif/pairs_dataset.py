@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from motif.errors import DatasetError
+from motif.data_files import read_array
+from motif.errors import DamagedFileError, DatasetError
 from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray, MessageArray
 
@@ -42,7 +43,7 @@ ARRAYS = {
     "score": ArraySpec("info", 2, (), "iuf"),  # of the whole game the side came from
     "turns": ArraySpec("info", 2, (), "iuf"),
     "experience_level": ArraySpec("info", 2, (), "iuf"),
-    "character": ArraySpec("info", 2, (), "SUiu"),
+    "character": ArraySpec("info", 2, (), "SUiu"),  # Python objects are never read
 }
 
 
@@ -110,17 +111,13 @@ class PairsDataset:
 
 def _open_array(path: Path, spec: ArraySpec) -> AnyArray:
     try:
-        array = np.load(path, mmap_mode="r")
+        array = read_array(path, mmap_mode="r")
     except FileNotFoundError:
         raise DatasetError(
             f"{path} is missing; make a dataset: " + COLLECT_COMMAND.format(path.parent.parent)
         ) from None
-    except (ValueError, EOFError, OSError) as error:
-        raise DatasetError(
-            f"{path} cannot be read ({error}); restore or collect it again"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise DatasetError(f"{path} is not a .npy array")
+    except DamagedFileError as error:
+        raise DatasetError(f"{error}; restore or collect it again") from None
     leading, item = array.shape[: spec.leading_axes], array.shape[spec.leading_axes :]
     fits = (
         len(leading) == spec.leading_axes

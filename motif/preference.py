@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import warnings
@@ -22,11 +21,13 @@ from typing import IO, Any
 import numpy as np
 
 from motif.atomic_write import atomic_write, write_json
-from motif.errors import PreferenceError
+from motif.data_files import read_array, read_json, sha256
+from motif.errors import DamagedFileError, PreferenceError
 from motif.file_lock import lock_or_refuse
 from motif.pairs_dataset import PairsDataset
 from motif.types import AnyArray, LabelArray
 
+RESTORE = "restore or delete it, then annotate again"
 REPOSITORY_PREFERENCES = Path(__file__).resolve().parent.parent / "preference"
 
 
@@ -81,6 +82,7 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
         if path.is_file() and (folder == own or _belongs(path, dataset)):
             labels = _read_labels(path, len(dataset))
             check_provenance(path, dataset)
+            check_sum(path, annotator)
             return labels
         strangers += [path] if path.is_file() else []
     available = find_label_sets(dataset)
@@ -123,6 +125,22 @@ def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
     return provenance
 
 
+def check_sum(path: Path, annotator: str) -> None:
+    """Compare a file of a label set with its checksum in the provenance, where there is one.
+
+    Raises:
+        PreferenceError: it was changed or damaged after it was written.
+    """
+    provenance = path.with_name(f"{annotator}.json")
+    sums = _read_json(provenance).get("sha256") if provenance.is_file() else None
+    if isinstance(sums, dict) and path.name in sums and sums[path.name] != sha256(path):
+        raise PreferenceError(
+            f"{path} is not as it was written (its checksum is not the one in {provenance.name}); "
+            "restore it, or annotate again with --ignore-existing; if you changed it yourself, "
+            f"delete {provenance}"
+        )
+
+
 def _belongs(path: Path, dataset: PairsDataset) -> bool:
     beside = path.with_suffix(".json")
     return beside.is_file() and _read_json(beside).get("dataset") == dataset.fingerprint
@@ -130,25 +148,24 @@ def _belongs(path: Path, dataset: PairsDataset) -> bool:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise PreferenceError(f"{path} cannot be read ({error}); restore or delete it") from None
-    if not isinstance(content, dict):
-        raise PreferenceError(f"{path} is not a JSON object; restore or delete it")
-    return content
+        return read_json(path)
+    except DamagedFileError as error:
+        raise PreferenceError(f"{error}; restore or delete it") from None
 
 
-def _read_labels(path: Path, length: int) -> LabelArray:
+def _read(path: Path, way_out: str = RESTORE) -> AnyArray:
     try:
-        labels = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
+        return read_array(path)
+    except DamagedFileError as error:
+        raise PreferenceError(f"{error}; {way_out}") from None
+
+
+def _read_labels(path: Path, length: int, way_out: str = RESTORE) -> LabelArray:
+    labels = _read(path, way_out)
+    if labels.shape != (length,):
         raise PreferenceError(
-            f"{path} cannot be read ({error}); restore or delete it, then annotate again"
-        ) from None
-    if not isinstance(labels, np.ndarray) or labels.shape != (length,):
-        raise PreferenceError(
-            f"{path} has shape {getattr(labels, 'shape', None)}, but {length} labels are expected: "
-            "it belongs to another dataset, or is damaged"
+            f"{path} has shape {labels.shape}, but {length} labels are expected: "
+            f"it belongs to another dataset, or is damaged; {way_out}"
         )
     if labels.dtype.kind not in "iu" or (
         len(labels) and not 0 <= labels.min() <= labels.max() <= 3
@@ -249,6 +266,13 @@ class PreferenceChunk:
         length = len(self.dataset)
         return length * chunk // self.chunks, length * (chunk + 1) // self.chunks
 
+    def _merged_probabilities(self) -> AnyArray:
+        path, shape = self._merged(".probs.npy"), (len(self.dataset), 3)
+        probabilities = _read(path)
+        if probabilities.shape != shape:
+            raise PreferenceError(f"{path} has shape {probabilities.shape}, expected {shape}")
+        return probabilities
+
     def _part(self, chunk: int, suffix: str) -> Path:
         return self.parts / f"chunk-{chunk}-of-{self.chunks}{suffix}"
 
@@ -260,6 +284,7 @@ class PreferenceChunk:
         if not self.path.is_file():
             return None
         labels = _read_labels(self.path, len(self.dataset))
+        check_sum(self.path, self.annotator)
         source = check_provenance(self.path, self.dataset).get("source", self.source)
         return labels if source == self.source else None
 
@@ -279,32 +304,24 @@ class PreferenceChunk:
         else:
             content = np.full((length, 3), np.nan, np.float32)
             if base is not None and self._merged(suffix).is_file():
-                content[:] = np.load(self._merged(suffix), mmap_mode="r")[self.start : self.stop]
+                content[:] = self._merged_probabilities()[self.start : self.stop]
         with atomic_write(self._part(self.chunk, suffix)) as temporary:
             with temporary.open("wb") as file:
                 np.save(file, content)
 
     def _map(self, suffix: str) -> AnyArray:
         path, length = self._part(self.chunk, suffix), self.stop - self.start
-        try:  # read-only first: "r+" would lengthen a truncated file by zeros, which are labels
-            array: AnyArray = np.load(path, mmap_mode="r" if length else None)
-        except (ValueError, EOFError, OSError) as error:
-            raise PreferenceError(
-                f"{path} cannot be read ({error}); start this chunk over with --ignore-existing"
-            ) from None
+        afresh = "start this chunk over with --ignore-existing"
+        # Read first: "r+" would lengthen a truncated file by zeros, which are labels.
+        array = _read_labels(path, length, afresh) if suffix == ".npy" else _read(path, afresh)
         if len(array) != length:
-            raise PreferenceError(
-                f"{path} has {len(array)} labels instead of {length}; "
-                "start this chunk over with --ignore-existing"
-            )
-        if suffix == ".npy":
-            _read_labels(path, length)
-        return np.load(path, mmap_mode="r+") if length else array
+            raise PreferenceError(f"{path} has {len(array)} rows instead of {length}; {afresh}")
+        return read_array(path, mmap_mode="r+") if length else array
 
     def _check_other_parts(self) -> None:
         for path in self.parts.glob("chunk-*.json"):
-            count = int(path.stem.rsplit("-", 1)[-1])
-            if count != self.chunks:
+            count = path.stem.rsplit("-", 1)[-1]
+            if count != str(self.chunks):
                 raise PreferenceError(
                     f"{self.annotator} was begun with --n-annotation-chunks {count}, not "
                     f"{self.chunks}; finish it so, or delete {self.parts}"
@@ -323,34 +340,42 @@ class PreferenceChunk:
                 )
 
     def _missing_chunks(self) -> list[int]:
-        base = self._base()
-        missing = []
-        for chunk in range(self.chunks):
-            state = self._part(chunk, ".json")
-            if state.is_file() and self._part(chunk, ".npy").is_file():
-                if not _read_json(state).get("complete"):
-                    missing.append(chunk)
-            elif base is None:
-                missing.append(chunk)
-        return missing
+        absent, unfinished = self._absent_chunks(), []
+        for chunk in set(range(self.chunks)) - set(absent):
+            if not _read_json(self._part(chunk, ".json")).get("complete"):
+                unfinished.append(chunk)
+        if absent and self._base() is None:
+            unfinished += absent
+        return sorted(unfinished)
+
+    def _absent_chunks(self) -> list[int]:
+        """Chunks that no run has begun; an earlier merged set may stand for them."""
+        return [
+            chunk
+            for chunk in range(self.chunks)
+            if not all(self._part(chunk, suffix).is_file() for suffix in (".json", ".npy"))
+        ]
 
     def _merge(self) -> None:
-        labels = self._base()
+        # Parts that are all there need no earlier set, which may be damaged.
+        labels = self._base() if self._absent_chunks() else None
         if labels is None:
             labels = np.full(len(self.dataset), Preference.UNKNOWN, np.int8)
+        # Its sums are no longer those of the files until all of them are replaced.
+        self.path.with_suffix(".json").unlink(missing_ok=True)
         for suffix in self._suffixes:
             if suffix == ".npy":
                 merged: AnyArray = labels
             else:
                 merged = np.full((len(self.dataset), 3), np.nan, np.float32)
                 if self._merged(suffix).is_file():
-                    merged[:] = np.load(self._merged(suffix), mmap_mode="r")
+                    merged[:] = self._merged_probabilities()
             for chunk in range(self.chunks):
                 part, (start, stop) = self._part(chunk, suffix), self._range(chunk)
                 if part.is_file():
                     labelled = suffix == ".npy"
                     merged[start:stop] = (
-                        _read_labels(part, stop - start) if labelled else np.load(part)
+                        _read_labels(part, stop - start) if labelled else _read(part)
                     )
             with atomic_write(self._merged(suffix)) as temporary, temporary.open("wb") as file:
                 np.save(file, merged)
@@ -360,6 +385,7 @@ class PreferenceChunk:
             "dataset": self.dataset.fingerprint,
             "pairs": len(self.dataset),
             "counts": count_labels(labels),
+            "sha256": {path.name: sha256(path) for path in map(self._merged, self._suffixes)},
         }
         write_json(self.path.with_suffix(".json"), provenance)
         shutil.rmtree(self.parts)

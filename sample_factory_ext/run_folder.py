@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from sample_factory.utils.attr_dict import AttrDict
 from tqdm import tqdm
 
 from motif.atomic_write import atomic_write
-from motif.errors import CheckpointError
+from motif.data_files import read_json
+from motif.errors import CheckpointError, DamagedFileError
+from motif.torch_file import read_torch_file
 
 EPISODE_COLUMNS = (
     "env_steps",  # frames that the learner had taken in when the game's end was reported
@@ -44,11 +45,11 @@ def read_run_config(run_folder: Path) -> Any:
             f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
         )
     try:
-        return AttrDict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        return AttrDict(read_json(path))
+    except DamagedFileError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error}); restore it, or delete it and give scripts.main all "
-            "the flags of the run again"
+            f"{error}; restore it, or delete it and give scripts.main all the flags of the run "
+            "again"
         ) from None
 
 
@@ -78,15 +79,13 @@ def read_policy_checkpoint(run_folder: Path, device: str | torch.device = "cpu")
 
 def _load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = read_torch_file(path, device)
         if {"model", "train_step", "env_steps"} <= set(content):
-            return dict(content)
-        reason = "it is no policy checkpoint"
-    except Exception as error:  # torch raises many kinds, depending on where the damage is
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise CheckpointError(
-        f"{path} cannot be loaded ({reason}); delete it to go on from the checkpoint before"
-    )
+            return content
+        reason = f"{path} is no policy checkpoint"
+    except DamagedFileError as error:
+        reason = str(error)
+    raise CheckpointError(f"{reason}; delete it to go on from the checkpoint before")
 
 
 def check_resumable(run_folder: Path, policies: int = 1) -> int:
@@ -102,8 +101,9 @@ def check_resumable(run_folder: Path, policies: int = 1) -> int:
         read_run_config(run_folder)
     steps = 0
     for policy in range(policies):
-        for path in (run_folder / f"checkpoint_p{policy}").glob("*_temp"):
-            path.unlink()  # of a run that was killed while saving
+        for pattern in ("*_temp", ".*.tmp"):  # of a run that was killed while saving
+            for path in (run_folder / f"checkpoint_p{policy}").glob(pattern):
+                path.unlink()
         checkpoints = policy_checkpoints(run_folder, policy)
         if checkpoints:
             steps = max(steps, int(_load(list(checkpoints.values())[-1])["env_steps"]))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from motif.atomic_write import atomic_write, write_json
+from motif.atomic_write import atomic_write, temporary_path, write_json
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -28,6 +28,15 @@ def test_a_failure_leaves_the_old_file(tmp_path, error):
             temporary.write_text("ne")
             raise error("in the middle")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+    path = tmp_path / "file.txt"
+    temporary_path(path).write_text("half, and longer than the whole")
+    with atomic_write(path) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -78,7 +78,7 @@ def test_an_archive_is_not_an_array(make_dataset):
     path = make_dataset(4).path("message")
     with path.open("wb") as file:
         np.savez(file, a=np.zeros(3))
-    with pytest.raises(DatasetError, match=r"message\.npy is not a \.npy array"):
+    with pytest.raises(DatasetError, match=r"message\.npy cannot be read \(it is an archive"):
         PairsDataset(path.parent.parent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -26,6 +27,7 @@ from motif.preference import (
     PreferenceChunk,
     annotate_command,
     check_provenance,
+    check_sum,
     count_labels,
     load_preferences,
 )
@@ -94,6 +96,7 @@ def test_one_chunk(pairs):
         "dataset": pairs.fingerprint,
         "pairs": 23,
         "counts": count_labels(labels),
+        "sha256": {"test.npy": hashlib.sha256((folder / "test.npy").read_bytes()).hexdigest()},
     }
 
 
@@ -127,11 +130,10 @@ def test_resuming_asks_only_what_is_unknown(pairs):
 
 
 def test_unknown_answers_are_asked_again(pairs):
-    annotate(pairs)
-    path = pairs.directory / "preference" / "test.npy"
-    labels = np.load(path)
-    labels[[3, 20]] = UNKNOWN
-    np.save(path, labels)
+    with PreferenceChunk(pairs, "test", SOURCE) as chunk:
+        chunk.labels[:] = answers(pairs)
+        chunk.labels[[3, 20]] = UNKNOWN
+        assert chunk.finish() == []
     assert annotate(pairs, chunk=1, chunks=2) == ([20], [])
     assert annotate(pairs, chunk=0, chunks=2) == ([3], [])
     assert load_preferences(pairs, "test").tolist() == answers(pairs)
@@ -373,12 +375,51 @@ def test_a_truncated_label_set(pairs):
         load_preferences(pairs, "test")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", ""])
+@pytest.mark.parametrize("name", ["test.npy", "test.probs.npy"])
+def test_a_flipped_bit_is_found(pairs, name):
+    annotate(pairs, probabilities=True)
+    path = pairs.directory / "preference" / name
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1  # from one label to another, or to a probability like any other
+    path.write_bytes(raw)
+    with pytest.raises(PreferenceError, match=rf"{name} is not as it was written .*restore it"):
+        check_sum(path, "test")
+    if name == "test.npy":
+        with pytest.raises(PreferenceError, match=r"test\.npy is not as it was written"):
+            load_preferences(pairs, "test")
+        with pytest.raises(PreferenceError, match=r"test\.npy is not as it was written"):
+            annotate(pairs)  # nothing is built on it
+    assert annotate(pairs, probabilities=True, ignore_existing=True)[1] == []
+    assert load_preferences(pairs, "test").tolist() == answers(pairs)
+
+
+def test_a_truncated_set_can_be_started_over(pairs):
+    annotate(pairs)
+    path = pairs.directory / "preference" / "test.npy"
+    path.write_bytes(path.read_bytes()[:-5])
+    assert annotate(pairs, ignore_existing=True)[1] == []
+    assert load_preferences(pairs, "test").tolist() == answers(pairs)
+
+
+def test_damaged_probabilities_are_not_built_upon(pairs):
+    annotate(pairs, probabilities=True)
+    path = pairs.directory / "preference" / "test.probs.npy"
+    np.save(path, np.zeros((22, 3), np.float32))
+    with pytest.raises(
+        PreferenceError, match=r"probs\.npy has shape \(22, 3\), expected \(23, 3\)"
+    ):
+        annotate(pairs, probabilities=True)
+    path.write_bytes(b"")
+    with pytest.raises(PreferenceError, match=r"probs\.npy cannot be read"):
+        annotate(pairs, probabilities=True)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "", "[" * 100_000])
 def test_damaged_provenance(pairs, content):
     annotate(pairs)
     path = pairs.directory / "preference" / "test.json"
     path.write_text(content)
-    with pytest.raises(PreferenceError, match=r"test\.json (cannot be read|is not a JSON object)"):
+    with pytest.raises(PreferenceError, match=r"test\.json cannot be read"):
         check_provenance(path.with_suffix(".npy"), pairs)
 
 
@@ -397,7 +438,7 @@ def damaged_part(pairs: PairsDataset, content) -> None:
     [
         (135, r"chunk-0-of-2\.npy cannot be read .*--ignore-existing"),
         (0, r"chunk-0-of-2\.npy cannot be read"),
-        (np.zeros(10, np.int8), r"has 10 labels instead of 11; start this chunk over"),
+        (np.zeros(10, np.int8), r"has shape \(10,\), but 11 .*--ignore-existing"),
         (np.full(11, 7, np.int8), r"values other than 0, 1, 2, 3"),
     ],
 )
@@ -425,7 +466,11 @@ def test_a_damaged_state_is_named(pairs):
 
 
 @pytest.mark.parametrize("step", ["test.npy", "test.json"])
-def test_a_crash_while_merging_loses_nothing(pairs, monkeypatch, step):
+@pytest.mark.parametrize("merged_before", [False, True])
+def test_a_crash_while_merging_loses_nothing(pairs, monkeypatch, step, merged_before):
+    if merged_before:
+        with PreferenceChunk(pairs, "test", SOURCE) as chunk:  # all unknown
+            chunk.finish()
     annotate(pairs, 0, 2)
     replace = os.replace
 

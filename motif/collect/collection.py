@@ -7,7 +7,6 @@ renamed into place, ``data`` last. A dataset is there if ``data`` is.
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -25,7 +24,8 @@ from motif.collect.games import CHARACTER, make_environment, play_game
 from motif.collect.pairs import count_starts, sample_sides, windows
 from motif.collect.players import Player
 from motif.collect.staging import Staging
-from motif.errors import ConfigError, DatasetError
+from motif.data_files import read_json
+from motif.errors import ConfigError, DamagedFileError, DatasetError
 from motif.file_lock import only_run
 from motif.pairs_dataset import ARRAYS
 from motif.types import AnyArray
@@ -205,10 +205,9 @@ def _today() -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        return content
-    except ValueError as error:
-        raise DatasetError(f"{path} cannot be read ({error}); restore or delete it") from None
+        return read_json(path)
+    except DamagedFileError as error:
+        raise DatasetError(f"{error}; restore or delete it") from None
 
 
 def _refuse_foreign(directory: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,7 @@ class Staging:
         """Each block's first game and its arrays, one block in memory at a time."""
         first = 0
         for path in self._paths():
-            with np.load(path) as archive:
+            with self._reading(path) as archive:
                 block = dict(archive)
             yield first, block
             first += len(block["length"])
@@ -77,12 +77,18 @@ class Staging:
         return sorted(self.folder.glob("block-*.npz"))
 
     def _read_summary(self, path: Path) -> None:
+        with self._reading(path) as archive:
+            for name in PER_GAME:
+                self.per_game[name].extend(archive[name].tolist())
+            self.dates.add(str(archive["date"]))
+
+    @contextlib.contextmanager
+    def _reading(self, path: Path) -> Iterator[Mapping[str, AnyArray]]:
+        """A block's arrays; the archive has a checksum for each, which reading compares."""
         try:
-            with np.load(path) as archive:
-                for name in PER_GAME:
-                    self.per_game[name].extend(archive[name].tolist())
-                self.dates.add(str(archive["date"]))
-        except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+            with np.load(path, allow_pickle=False) as archive:
+                yield archive
+        except Exception as error:  # numpy and zipfile raise nearly every kind for damage
             raise DatasetError(
                 f"{path} cannot be read ({error}); delete {self.folder} to start over"
             ) from None

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -19,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motif.atomic_write import atomic_write
-from motif.errors import CheckpointError, ConfigError
+from motif.errors import CheckpointError, ConfigError, DamagedFileError
 from motif.reward.encoder import EncoderSettings
 from motif.reward.model import RewardModel
 from motif.reward.statistics import Rewards, normalise
+from motif.torch_file import read_torch_file, write_torch_file
 from motif.types import AnyArray, MessageArray
 
 CHECKPOINT_FOLDER = "checkpoint_p0"
@@ -42,10 +41,6 @@ CONTENT = (
     "fingerprint",
 )
 RELEASE_CONTENT = ("num_iter", "model", "reward_mean", "reward_var")
-_DAMAGE = (  # what torch.load raises for a file that is not what it should be
-    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError),
-    pickle.UnpicklingError,
-)
 ROWS_AT_ONCE = 4096  # messages in one forward pass without gradient
 
 
@@ -122,8 +117,7 @@ def list_checkpoints(run_folder: str | Path) -> dict[int, Path]:
 def save_checkpoint(run_folder: Path, content: Mapping[str, Any], *, keep: int = 0) -> Path:
     """Write a checkpoint whole, then remove all but the newest ``keep`` (0: remove none)."""
     path = run_folder / CHECKPOINT_FOLDER / f"checkpoint_{content['iteration']}.pth"
-    with atomic_write(path) as temporary:
-        torch.save({name: content[name] for name in CONTENT}, temporary)
+    write_torch_file(path, {name: content[name] for name in CONTENT})
     if keep:
         for old in list(list_checkpoints(run_folder).values())[:-keep]:
             old.unlink(missing_ok=True)
@@ -156,16 +150,11 @@ def read_plain_file(path: Path) -> dict[str, Any]:
         CheckpointError: the file is damaged or holds something else.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return read_torch_file(path)
+    except DamagedFileError as error:
         raise CheckpointError(
-            f"{path} is damaged or holds more than tensors and plain values ({reason}); restore "
-            "it, or delete it to fall back to the checkpoint before"
+            f"{error}; restore it, or delete it to fall back to the checkpoint before"
         ) from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a checkpoint")
-    return content
 
 
 def find_checkpoint(run_folder: str | Path, checkpoint_num: int = 0) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from torch import Tensor
 
 from motif.atomic_write import write_json
 from motif.cli import option
-from motif.errors import CheckpointError, ConfigError
+from motif.data_files import read_json
+from motif.errors import CheckpointError, ConfigError, DamagedFileError
 from motif.messages import MESSAGE_LENGTH
 from motif.reward.checkpoint import (
     RELEASE_CONTENT,
@@ -183,10 +183,10 @@ def _read_csv(path: Path) -> list[list[str]]:
 
 def _settings(path: Path) -> EncoderSettings:
     try:
-        config: dict[str, Any] = dict(json.loads(path.read_text()))
+        config = read_json(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; restore the whole run folder") from None
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); restore it") from None
+    except DamagedFileError as error:
+        raise CheckpointError(f"{error}; restore it") from None
     defaults = asdict(EncoderSettings())
     return EncoderSettings(**{name: config.get(name, value) for name, value in defaults.items()})

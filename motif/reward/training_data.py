@@ -16,12 +16,14 @@ from torch.utils.data import TensorDataset, random_split
 
 from motif import messages
 from motif.blstats import BLSTATS_SIZE, scale_blstats
-from motif.errors import DatasetError, PreferenceError
+from motif.data_files import read_array
+from motif.errors import DamagedFileError, DatasetError, PreferenceError
 from motif.pairs_dataset import PairsDataset
 from motif.preference import (
     REPOSITORY_PREFERENCES,
     Preference,
     annotate_command,
+    check_sum,
     count_labels,
     load_preferences,
 )
@@ -148,13 +150,15 @@ def _load_probabilities(
             "with a judge that gives them, or leave --soft_labels out"
         )
     try:
-        array = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
-        raise PreferenceError(f"{path} cannot be read ({error}); restore or delete it") from None
-    if not isinstance(array, np.ndarray) or array.shape != (len(dataset), 3):
+        array = read_array(path)
+    except DamagedFileError as error:
+        raise PreferenceError(f"{error}; restore or delete it") from None
+    if array.shape != (len(dataset), 3) or array.dtype.kind != "f":
         raise PreferenceError(
-            f"{path} has shape {getattr(array, 'shape', None)}, expected ({len(dataset)}, 3)"
+            f"{path} has shape {array.shape} of {array.dtype}, expected ({len(dataset)}, 3) of "
+            "float32"
         )
+    check_sum(path, annotator)
     probabilities: NDArray[np.float32] = array[known].astype(np.float32)
     valid = (probabilities >= 0).all(axis=1) & np.isclose(probabilities.sum(axis=1), 1, atol=1e-2)
     if not valid.all():

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from motif.atomic_write import temporary_path
 from motif.errors import CheckpointError
 from sample_factory_ext.run_folder import (
     EPISODE_COLUMNS,
@@ -148,10 +149,11 @@ def test_a_run_is_resumed_from_its_last_checkpoint(tmp_path):
     assert check_resumable(tmp_path) == 0
     write_checkpoint(tmp_path, 4, 128)
     last = write_checkpoint(tmp_path, 8, 256)
-    temporary = last.parent / "checkpoint_temp"
-    temporary.write_bytes(b"half")
+    left = [last.parent / "checkpoint_temp", temporary_path(last)]
+    for temporary in left:
+        temporary.write_bytes(b"half")
     assert check_resumable(tmp_path) == 256
-    assert not temporary.exists()
+    assert not any(temporary.exists() for temporary in left)
     write_checkpoint(tmp_path, 9, 288, policy=1)
     assert check_resumable(tmp_path) == 256
     assert check_resumable(tmp_path, policies=2) == 288
@@ -162,15 +164,28 @@ def test_a_damaged_checkpoint_is_named_not_started_over(tmp_path, kept):
     write_checkpoint(tmp_path, 4, 128)
     damaged = write_checkpoint(tmp_path, 8, 256)
     damaged.write_bytes(damaged.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match=r"checkpoint_000000008_256\.pth cannot be loaded"):
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint_000000008_256\.pth is damaged .*delete it to go on"
+    ):
         check_resumable(tmp_path)
     damaged.unlink()  # what the message says
     assert check_resumable(tmp_path) == 128
 
 
+def test_a_flipped_bit_in_a_checkpoint_is_named(tmp_path):
+    path = write_checkpoint(tmp_path, 8, 256)
+    torch.save({"model": {"w": torch.ones(1000)}, "train_step": 8, "env_steps": 256}, path)
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 4  # within the weights
+    path.write_bytes(raw)
+    for read in (check_resumable, read_policy_checkpoint):
+        with pytest.raises(CheckpointError, match=r"256\.pth is damaged \(checksum of its part"):
+            read(tmp_path)
+
+
 def test_another_file_is_no_policy_checkpoint(tmp_path):
     torch.save({"model": {}}, write_checkpoint(tmp_path, 8, 256))
-    with pytest.raises(CheckpointError, match="it is no policy checkpoint"):
+    with pytest.raises(CheckpointError, match=r"256\.pth is no policy checkpoint; delete it"):
         check_resumable(tmp_path)
 
 
