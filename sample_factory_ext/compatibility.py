@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 from sample_factory.algo.learning.learner import Learner
@@ -22,6 +23,7 @@ from sample_factory.cfg.arguments import cfg_dict
 from sample_factory.utils.utils import cfg_file, log
 
 from motif.atomic_write import write_json
+from motif.torch_file import read_torch_file, write_torch_file
 
 PARENT_WATCH_SECONDS = 1.0
 
@@ -33,7 +35,8 @@ def apply() -> None:
     Learner.motif_fixes = True
     _summarise_vtrace()
     _save_plain_best_performance()
-    _ignore_unfinished_checkpoints()
+    _save_whole_checkpoints()
+    _load_undamaged_checkpoints()
     _write_whole_config()
     _keep_the_terminal_quiet()
     # Not parent_process(): a spawned process imports this while it reads what it was sent, before
@@ -67,14 +70,45 @@ def _save_plain_best_performance() -> None:
     Learner.save_best = save_best
 
 
-def _ignore_unfinished_checkpoints() -> None:
-    """A run killed while saving leaves ``checkpoint_temp``, which would be loaded as the last."""
+def _save_whole_checkpoints() -> None:
+    """An older one goes only when the new one is on the disk; milestones are whole or not there.
+
+    A run killed while saving leaves ``checkpoint_temp``, which would be loaded as the last one.
+    """
 
     @staticmethod  # type: ignore[misc]
     def get_checkpoints(checkpoints_dir: str, pattern: str = "checkpoint_*") -> list[str]:
         return sorted(glob.glob(os.path.join(checkpoints_dir, f"{pattern}.pth")))
 
+    def save(self: Learner, prefix: str, suffix: str, keep: int, verbose: bool = True) -> bool:
+        if not self.is_initialized:
+            return False
+        folder = Path(self.checkpoint_dir(self.cfg, self.policy_id))
+        path = folder / f"{prefix}_{self.train_step:09d}_{self.env_steps}{suffix}.pth"
+        log.info("Saving %s...", path)
+        write_torch_file(path, self._get_checkpoint_dict())
+        for old in get_checkpoints(str(folder), f"{prefix}_*")[:-keep]:
+            os.remove(old)
+        return True
+
+    def save_milestone(self: Learner) -> None:
+        folder = Path(self.checkpoint_dir(self.cfg, self.policy_id)) / "milestones"
+        path = folder / f"checkpoint_{self.train_step:09d}_{self.env_steps}.pth"
+        write_torch_file(path, self._get_checkpoint_dict())
+
     Learner.get_checkpoints = get_checkpoints
+    Learner._save_impl = save
+    Learner.save_milestone = save_milestone
+
+
+def _load_undamaged_checkpoints() -> None:
+    """Sample Factory starts from scratch if it can't load; with torch < 2.6 it unpickles all."""
+
+    @staticmethod  # type: ignore[misc]
+    def load_checkpoint(checkpoints: list[str], device: Any) -> dict[str, Any] | None:
+        return read_torch_file(Path(checkpoints[-1]), device) if checkpoints else None
+
+    Learner.load_checkpoint = load_checkpoint
 
 
 def _write_whole_config() -> None:

@@ -23,6 +23,7 @@ from sample_factory.utils.attr_dict import AttrDict
 from sample_factory.utils.utils import log
 
 import sample_factory_ext
+from motif.errors import DamagedFileError
 from sample_factory_ext import compatibility
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,56 @@ def test_an_unfinished_checkpoint_is_neither_loaded_nor_counted(learner):
     learner.save()
     names = [Path(path).name for path in Learner.get_checkpoints(str(folder(learner)))]
     assert names == ["checkpoint_000000006_192.pth", "checkpoint_000000007_224.pth"]
+
+
+def test_an_older_checkpoint_goes_only_when_the_new_one_is_whole(learner, monkeypatch):
+    for step in (5, 6):
+        learner.train_step = step
+        learner.save()
+    before = {path: path.read_bytes() for path in folder(learner).iterdir()}
+    assert len(before) == learner.cfg.keep_checkpoints
+    learner.train_step = 7
+
+    def full(content, file):
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            learner.save()
+    assert {path: path.read_bytes() for path in folder(learner).iterdir()} == before
+    assert learner.save() is True
+    assert len(list(folder(learner).iterdir())) == learner.cfg.keep_checkpoints
+
+
+def test_a_milestone_is_whole_or_not_there(learner, monkeypatch):
+    learner.save_milestone()
+    (milestone,) = (folder(learner) / "milestones").iterdir()
+    assert torch.load(milestone, weights_only=True)["env_steps"] == 160
+    learner.env_steps = 192
+    monkeypatch.setattr(os, "replace", lambda source, target: 1 // 0)
+    with pytest.raises(ZeroDivisionError, match="division"):
+        learner.save_milestone()
+    assert list((folder(learner) / "milestones").iterdir()) == [milestone]
+
+
+def test_a_learner_that_is_not_ready_saves_nothing(learner):
+    learner.is_initialized = False
+    assert learner.save() is False
+    assert list(folder(learner).iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_refused_not_trained_over(learner):
+    """Sample Factory logs the error and starts from scratch."""
+    learner.save()
+    (path,) = map(Path, Learner.get_checkpoints(str(folder(learner))))
+    raw = bytearray(path.read_bytes())
+    raw[300:-300:50] = bytes(len(raw[300:-300:50]))  # within the archive's parts
+    path.write_bytes(raw)
+    with pytest.raises(DamagedFileError, match=r"160\.pth is damaged"):
+        Learner.load_checkpoint([str(path)], torch.device("cpu"))
+    assert Learner.load_checkpoint([], torch.device("cpu")) is None
 
 
 def test_the_config_is_written_whole(tmp_path, monkeypatch):
