@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -104,10 +105,22 @@ def _shared_reward(
 
 
 def _recording_folder(cfg: Any, env_config: Any) -> str | None:
-    """A folder for each environment: those of one process would write the same files."""
-    if not cfg.save_dir or env_config is None:
-        return cfg.save_dir or None
-    return str(Path(cfg.save_dir) / f"env_{env_config['env_id']:05d}")
+    """A new folder for each environment of each start.
+
+    NLE names recordings by process and game, and overwrites: environments of one process would
+    write the same files, and so would a run started again whose processes have the old numbers,
+    as in a container.
+    """
+    if not (cfg.save_ttyrec_every and cfg.save_dir and env_config):
+        return None
+    for start in itertools.count():
+        folder = Path(cfg.save_dir) / f"env_{env_config['env_id']:05d}.{start}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return str(folder)
+    raise AssertionError("counting does not end")
 
 
 def make_env(
@@ -118,7 +131,7 @@ def make_env(
     env = gymnasium.make(
         cfg.root_env,
         observation_keys=OBSERVATION_KEYS,
-        save_ttyrec_every=cfg.save_ttyrec_every,
+        save_ttyrec_every=cfg.save_ttyrec_every if env_config else 0,  # not one that is looked at
         savedir=_recording_folder(cfg, env_config),
     )
     rewards, threshold = None, float("-inf")

@@ -185,7 +185,33 @@ def test_each_environment_records_into_a_folder_of_its_own(tmp_path):
             play_episode(env)
             env.close()
     recorded = sorted(path.parent.name for path in tmp_path.rglob("*.ttyrec*.bz2"))
-    assert set(recorded) == {"env_00000", "env_00001"}
+    assert set(recorded) == {"env_00000.0", "env_00001.0"}
+
+
+def test_a_run_started_again_keeps_the_recordings_of_the_first(tmp_path):
+    """NLE names them by process, and in a container a new process has the old one's number."""
+    cfg = parse_rl_args(["--save_ttyrec_every", "1", "--save_dir", str(tmp_path)])
+    kept = {}
+    for start in range(3):
+        with short_games(5):
+            env = make_env(ENVIRONMENT, cfg, env_config={"env_id": 7})
+            play_episode(env)
+            env.close()
+        recorded = {path: path.read_bytes() for path in tmp_path.rglob("*.ttyrec*.bz2")}
+        assert kept.items() <= recorded.items()
+        assert {path.parent.name for path in recorded.keys() - kept.keys()} == {
+            f"env_00007.{start}"
+        }
+        kept = recorded
+
+
+def test_an_environment_that_is_only_looked_at_records_nothing(tmp_path):
+    cfg = parse_rl_args(["--save_ttyrec_every", "1", "--save_dir", str(tmp_path)])
+    with short_games(5):
+        env = make_env(ENVIRONMENT, cfg)
+        play_episode(env)
+        env.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_summary_of_a_truncated_episode():
