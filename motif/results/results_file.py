@@ -1,0 +1,125 @@
+"""Curves of several methods in one file, ``motif_results.pkl``, as the release publishes them.
+
+``results[task][method] = {"timesteps": [[…] per seed], "returns": [[…] per seed]}``. It is a
+pickle, and a pickle is a program; this one may build plain containers, numbers and texts, and
+nothing else is ever looked up or called.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import pickletools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from motif.atomic_write import atomic_write
+from motif.errors import DamagedFileError
+
+LARGEST_FILE = 1 << 30  # bytes
+PARTS = ("timesteps", "returns")
+
+Curves = dict[str, list[list[float]]]  # by PARTS: one list a seed
+Results = dict[str, dict[str, Curves]]  # by task and method
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Finds no class and no function, so that nothing can be called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise pickle.UnpicklingError(f"it refers to another file ({pid!r})")
+
+
+def read_results(path: Path) -> Results:
+    """The curves in ``path``, every number finite, every curve as long as its time steps.
+
+    Raises:
+        DamagedFileError: it is no such file, asks for anything but plain values (numpy's too:
+            convert them with ``.tolist()`` and write the file again), or has another shape.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > LARGEST_FILE:
+        raise DamagedFileError(f"{path} has {path.stat().st_size} bytes: no file of curves")
+    try:
+        with path.open("rb") as file:
+            _refuse_huge_numbers(file.read())
+            file.seek(0)
+            content = _PlainUnpickler(file, encoding="latin-1").load()
+    except OSError:
+        raise
+    except Exception as error:  # a pickle is a program: damaged, it may fail in any way
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DamagedFileError(
+            f"{path} holds more than dicts, lists, numbers and texts, or is damaged ({reason}); "
+            "write it again with motif.results.results_file.write_results"
+        ) from None
+    return _checked(content, str(path))
+
+
+def write_results(path: Path, results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Write curves for :func:`read_results` and for anybody's ``pickle.load``.
+
+    Raises:
+        DamagedFileError: ``results`` has another shape.
+    """
+    checked = _checked(results, "results")
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(pickle.dumps(checked, protocol=4))
+
+
+def _refuse_huge_numbers(raw: bytes) -> None:
+    """Few bytes can ask for a memo of gigabytes; only a memo as large as the file makes sense."""
+    for opcode, argument, _ in pickletools.genops(raw):
+        if opcode.name in ("LONG_BINPUT", "PUT") and int(str(argument)) > len(raw):
+            raise pickle.UnpicklingError(f"its memo has a place {argument}")
+
+
+def _checked(results: Any, where: str) -> Results:
+    checked: Results = {}
+    for task, methods in _items(results, where):
+        checked[task] = {}
+        for method, curve in _items(methods, f"{where}[{task!r}]"):
+            place = f"{where}[{task!r}][{method!r}]"
+            found = dict(_items(curve, place))
+            if set(found) != set(PARTS):
+                raise DamagedFileError(f"{place} has {sorted(found)}, expected {list(PARTS)}")
+            seeds = {name: _seeds(found[name], f"{place}[{name!r}]") for name in PARTS}
+            lengths = [[len(seed) for seed in seeds[name]] for name in PARTS]
+            if lengths[0] != lengths[1]:
+                raise DamagedFileError(
+                    f"{place}: {lengths[0]} time steps for {lengths[1]} returns, seed by seed"
+                )
+            checked[task][method] = seeds
+    return checked
+
+
+def _items(value: Any, where: str) -> list[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise DamagedFileError(f"{where} is a {type(value).__name__}, not a dict")
+    for key in value:
+        if not isinstance(key, str):
+            raise DamagedFileError(f"{where} has the key {key!r}, which is no text")
+    return list(value.items())
+
+
+def _seeds(value: Any, where: str) -> list[list[float]]:
+    if not isinstance(value, (list, tuple)):
+        raise DamagedFileError(f"{where} is a {type(value).__name__}, not a list")
+    for number, seed in enumerate(value):
+        if not isinstance(seed, (list, tuple)):
+            raise DamagedFileError(f"{where}[{number}] is a {type(seed).__name__}, not a list")
+        for position, point in enumerate(seed):
+            # not isinstance: a numpy float is a float, and would be pickled as numpy's
+            if type(point) not in (int, float) or not _finite(point):
+                raise DamagedFileError(
+                    f"{where}[{number}][{position}] is {point!r}, not a finite plain number"
+                )
+    return [list(seed) for seed in value]
+
+
+def _finite(point: float) -> bool:
+    return isinstance(point, int) or math.isfinite(point)
