@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from motif.types import AnyArray
 
 
 @contextlib.contextmanager
@@ -39,3 +44,18 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     """Write ``content`` as indented JSON, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def write_array(path: str | os.PathLike[str], array: AnyArray) -> None:
+    """Write ``array`` as .npy, atomically.
+
+    In Python's own way: given a file, numpy writes past it, and on a full disk leaves a small array
+    cut short without a word.
+
+    Raises:
+        OSError: the disk is full, or takes nothing.
+    """
+    content = io.BytesIO()
+    np.save(content, array)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content.getbuffer())

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from motif.atomic_write import atomic_write, write_json
+from motif.atomic_write import write_array, write_json
 from motif.data_files import read_array, read_json, sha256
 from motif.errors import DamagedFileError, PreferenceError
 from motif.file_lock import lock_or_refuse
@@ -305,9 +305,7 @@ class PreferenceChunk:
             content = np.full((length, 3), np.nan, np.float32)
             if base is not None and self._merged(suffix).is_file():
                 content[:] = self._merged_probabilities()[self.start : self.stop]
-        with atomic_write(self._part(self.chunk, suffix)) as temporary:
-            with temporary.open("wb") as file:
-                np.save(file, content)
+        write_array(self._part(self.chunk, suffix), content)
 
     def _map(self, suffix: str) -> AnyArray:
         path, length = self._part(self.chunk, suffix), self.stop - self.start
@@ -377,8 +375,7 @@ class PreferenceChunk:
                     merged[start:stop] = (
                         _read_labels(part, stop - start) if labelled else _read(part)
                     )
-            with atomic_write(self._merged(suffix)) as temporary, temporary.open("wb") as file:
-                np.save(file, merged)
+            write_array(self._merged(suffix), merged)
         provenance = {
             "annotator": self.annotator,
             "source": self.source,

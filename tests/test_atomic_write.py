@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
 
+import numpy as np
 import pytest
 
-from motif.atomic_write import atomic_write, temporary_path, write_json
+from motif.atomic_write import atomic_write, temporary_path, write_array, write_json
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -60,3 +62,22 @@ def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_json(tmp_path / "file.json", {"a": object()})
     assert json.loads((tmp_path / "file.json").read_text()) == {"a": 1}
+
+
+def test_arrays_are_whole(tmp_path):
+    write_array(tmp_path / "array.npy", np.arange(6).reshape(2, 3))
+    assert np.load(tmp_path / "array.npy", mmap_mode="r").tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("length", [600, 50_000])
+def test_an_array_for_which_there_is_no_room_is_an_error(tmp_path, length):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / "array.npy"
+    write_array(path, np.zeros(3))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_array(path, np.zeros(length, np.int8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(np.load(path)) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +12,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+GO_ON = "labels so far are kept: make room, then start the same command again"
 
 
 def answer_key(*parts: str) -> bytes:
@@ -32,6 +36,9 @@ class AnswerCache:
     Args:
         folder: where the files are; made when the first answer is put.
         fresh: start empty, without reading what is there (it is kept).
+
+    Raises:
+        OSError: the disk is full or read-only; from any method.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
@@ -40,7 +47,9 @@ class AnswerCache:
         self._index = sqlite3.connect("")
         self._index.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID")
         if not fresh:
-            self._index.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", self._stored())
+            insert = "INSERT OR REPLACE INTO answers VALUES (?, ?)"
+            with self._full_disk_explained():
+                self._index.executemany(insert, self._stored())
 
     def _stored(self) -> Iterator[tuple[bytes, str]]:
         files = sorted(self.folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
@@ -64,21 +73,35 @@ class AnswerCache:
     def put(self, key: bytes, answer: Any) -> None:
         """Keep ``answer``; on disk after :meth:`flush`."""
         encoded = json.dumps(answer)
-        self._index.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, encoded))
-        if self._file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            name = f"{platform.node() or 'host'}-{os.getpid()}.jsonl"
-            self._file = (self.folder / name).open("a", encoding="utf-8")
-        self._file.write(f'["{key.hex()}", {encoded}]\n')
+        with self._full_disk_explained():
+            self._index.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, encoded))
+            if self._file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                name = f"{platform.node() or 'host'}-{os.getpid()}.jsonl"
+                self._file = (self.folder / name).open("a", encoding="utf-8")
+            self._file.write(f'["{key.hex()}", {encoded}]\n')
 
     def flush(self) -> None:
         """Hand what was put to the kernel: a killed process loses nothing of it."""
         if self._file is not None:
-            self._file.flush()
+            with self._full_disk_explained():
+                self._file.flush()
 
     def close(self) -> None:
         """Flush, and free the index."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
         self._index.close()
+        if self._file is not None:
+            file, self._file = self._file, None
+            with self._full_disk_explained():
+                file.close()
+
+    @contextlib.contextmanager
+    def _full_disk_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            problem = f"no room for temporary files (TMPDIR names the folder; {error}); {GO_ON}"
+            raise OSError(errno.ENOSPC, problem) from None
+        except OSError as error:
+            path = error.filename or self.folder
+            raise OSError(error.errno, f"{error.strerror}; {GO_ON}", str(path)) from None
