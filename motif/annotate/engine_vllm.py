@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
+from motif.annotate.engine_guard import guard
 from motif.errors import MissingPackageError
 
 INSTEAD = (
@@ -49,6 +50,7 @@ class VLLMChatModel:
                 + INSTEAD
             ) from None
         _check_devices(num_gpus)
+        self._guard = guard()
         arguments = {
             "tensor_parallel_size": num_gpus,
             "dtype": dtype,
@@ -113,6 +115,9 @@ class VLLMChatModel:
         """Forget the queue; vLLM stops its processes when the model is dropped."""
         self._queue.clear()
         del self._llm
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.wait()
 
 
 def explain_refusal(problem: str) -> str:

@@ -1,0 +1,154 @@
+"""What vLLM is asked in this process, and what is said when it cannot; no real vLLM here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from motif.annotate.chat import Message, ModelError, Request, Sampling
+from motif.annotate.engine_vllm import VLLMChatModel, explain_refusal
+from motif.errors import MissingPackageError
+
+TURNS = [Message(role="user", content="Hello")]
+
+
+class FakeLLM:
+    """Takes the place of vllm.LLM; remembers what it was given."""
+
+    template: str | None = "{{ messages }}"
+    failure: Exception | None = None
+    refusal: Exception | None = None
+
+    def __init__(self, model: str, **arguments: Any) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.arguments = {"model": model, **arguments}
+        self.model_config = SimpleNamespace(max_model_len=4096)
+        self.asked: list[tuple[Any, Any, dict[str, Any]]] = []
+
+    def get_tokenizer(self) -> Any:
+        return SimpleNamespace(chat_template=self.template)
+
+    def chat(self, turns: Any, parameters: Any, **arguments: Any) -> list[Any]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append((turns, parameters, arguments))
+        candidate = SimpleNamespace(decoded_token="1", logprob=-0.5)
+        logprobs = [{7: candidate}] if parameters["logprobs"] else None
+        said = SimpleNamespace(text="1", token_ids=[7], logprobs=logprobs)
+        return [SimpleNamespace(outputs=[said], prompt_token_ids=[1, 2, 3]) for _ in turns]
+
+
+@pytest.fixture
+def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., type[FakeLLM]]:
+    """``vllm(gpus=…)`` installs a fake package; no GPUs: the CPU build."""
+
+    def install(*, gpus: int | None = None) -> type[FakeLLM]:
+        fake = type("LLM", (FakeLLM,), {})
+        package, platforms = ModuleType("vllm"), ModuleType("vllm.platforms")
+        package.__dict__.update(LLM=fake, SamplingParams=dict)
+        platforms.__dict__.update(current_platform=SimpleNamespace(is_cpu=lambda: gpus is None))
+        monkeypatch.setitem(sys.modules, "vllm", package)
+        monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus or 0)
+        return fake
+
+    return install
+
+
+def test_what_vllm_is_asked(vllm: Callable[..., Any]) -> None:
+    vllm(gpus=8)
+    arguments: Mapping[str, Any] = {"quantization": "awq", "enable_prefix_caching": False}
+    model = VLLMChatModel("big", Sampling(seed=3), num_gpus=8, engine_args=arguments)
+    given = model._llm.arguments
+    assert (given["model"], given["tensor_parallel_size"], given["dtype"]) == ("big", 8, "float16")
+    assert (given["seed"], given["quantization"]) == (3, "awq")
+    assert given["enable_prefix_caching"] is False  # the user has the last word
+    assert model.max_model_len == 4096
+    model.submit([Request(5, TURNS), Request(6, TURNS)])
+    replies = model.collect()
+    assert [(r.tag, r.text, r.prompt_tokens, r.new_tokens) for r in replies] == [
+        (5, "1", 3, 1),
+        (6, "1", 3, 1),
+    ]
+    ((turns, parameters, how),) = model._llm.asked
+    assert turns == [TURNS, TURNS]
+    assert (parameters["temperature"], parameters["max_tokens"]) == (0.1, 4096)
+    assert (how["add_generation_prompt"], how["continue_final_message"]) == (True, False)
+    assert model.collect() == []
+    model.close()
+
+
+def test_direct_answers_are_one_token_that_continues(vllm: Callable[..., Any]) -> None:
+    vllm()
+    model = VLLMChatModel("tiny", Sampling(prefilled=True, logprobs=20))
+    model.submit([Request(0, TURNS)])
+    (reply,) = model.collect()
+    assert reply.first_token == (("1", -0.5),)
+    ((_, parameters, how),) = model._llm.asked
+    assert (parameters["max_tokens"], parameters["logprobs"]) == (1, 20)
+    assert (how["add_generation_prompt"], how["continue_final_message"]) == (False, True)
+    model.close()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "asked", "problem"),
+    [
+        (None, 2, "--num-gpus 2, but this vLLM runs on the CPU"),
+        (0, 1, "--num-gpus 1, but this machine has 0 GPUs"),
+        (1, 8, "--num-gpus 8, but this machine has 1 GPU;"),
+    ],
+)
+def test_too_few_gpus(vllm: Callable[..., Any], gpus: int | None, asked: int, problem: str) -> None:
+    vllm(gpus=gpus)
+    with pytest.raises(ModelError, match=f"{problem}.*--annotator-type rules"):
+        VLLMChatModel("big", Sampling(), num_gpus=asked)
+
+
+def test_without_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(MissingPackageError, match=r"pip install '.\[vllm\]'.*--backend openai"):
+        VLLMChatModel("big", Sampling())
+
+
+@pytest.mark.parametrize("kind", [OSError, ValueError, TypeError, RuntimeError])
+def test_a_model_that_cannot_be_loaded(vllm: Callable[..., Any], kind: type[Exception]) -> None:
+    vllm().failure = kind("no file named model.safetensors\nfound")
+    with pytest.raises(ModelError, match=r"cannot load 'big': no file named model\.safetensors f"):
+        VLLMChatModel("big", Sampling())
+
+
+def test_no_chat_template(vllm: Callable[..., Any]) -> None:
+    vllm().template = None
+    with pytest.raises(ModelError, match="'big' has no chat template, so it is no chat model"):
+        VLLMChatModel("big", Sampling())
+
+
+def test_an_engine_that_dies(vllm: Callable[..., Any]) -> None:
+    vllm().refusal = RuntimeError("")
+    model = VLLMChatModel("big", Sampling())
+    model.submit([Request(0, TURNS)])
+    with pytest.raises(ModelError, match="RuntimeError; labels so far are kept"):
+        model.collect()
+
+
+@pytest.mark.parametrize(
+    ("problem", "advice"),
+    [
+        ("System role not supported", "add --system-prompt False"),
+        ("Conversation roles must alternate: no system role", "add --system-prompt False"),
+        ("no chat template is defined", "tuned for conversations"),
+        ("This model's maximum context length is 512 tokens", "raise --max-model-len"),
+        ("The prompt (length 600) is longer than the maximum model length", "--max-new-tokens"),
+        ("Extra inputs: continue_final_message", "--answer-mode chain_of_thought"),
+        ("a fuse blew", "the same command goes on from there"),
+    ],
+)
+def test_refusals_come_with_the_way_out(problem: str, advice: str) -> None:
+    assert problem in explain_refusal(problem)
+    assert advice in explain_refusal(problem)
