@@ -3,8 +3,9 @@
     python -m benchmarks.annotation
 
 Needs vllm (`make test-vllm` makes an environment with its CPU build). The model is the tiny one of
-benchmarks.tiny_chat_model, at least 64 new tokens an answer, on pairs with the distribution of
-collected ones. Engines are loaded before the clock starts; rounds alternate; medians.
+benchmarks.tiny_chat_model with more layers, so that a token costs the engine more than it costs who
+asks, as with real models; at least 64 new tokens an answer, on pairs with the distribution of
+collected ones. All engines are loaded before the clock starts; rounds alternate; medians.
 
 a  bare     vLLM's generate over the unique prompts, tokenized before, in one call: the limit
 b  ours     the annotator, vLLM in this process
@@ -15,6 +16,7 @@ d  release  2,000 a batch with a barrier, then a pass of retries; no prefix cach
 from __future__ import annotations
 
 import argparse
+import copy
 import gc
 import os
 import socket
@@ -23,7 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tracemalloc
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,13 +33,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.deeper_model import deepen
 from benchmarks.report import report
 from benchmarks.synthetic_pairs import write_pairs
 from motif.annotate.answers import AnswerParser
 from motif.annotate.cache import AnswerCache
 from motif.annotate.chat import ChatModel, Message, Reply, Request, Sampling
 from motif.annotate.engine_openai import OpenAIChatModel
-from motif.annotate.engine_vllm import VLLMChatModel
+from motif.annotate.engine_vllm import VLLMChatModel, sampling_parameters
 from motif.annotate.language_model import (
     AskingOptions,
     LanguageModelAnnotator,
@@ -48,10 +50,12 @@ from motif.annotate.prompt import Prompt, load_shipped_prompt
 from motif.pairs_dataset import PairsDataset
 
 SAMPLING = Sampling(max_new_tokens=128)
+DIRECT = Sampling(temperature=0, top_p=1, top_k=0, prefilled=True, logprobs=20)
 RELEASE_BATCH = 2000
 MAX_MODEL_LEN = 1024
-ENGINE_ARGS = {"enforce_eager": True}  # compiling a tiny model takes longer than the benchmark
-HOST_PAIRS = 20_000
+AT_ONCE = 128  # sequences in a batch; vLLM's defaults for the CPU differ: library 256, server 128
+LAYERS = 12
+DEFAULT = ("default", "defaultgoal")
 
 
 class Kept:
@@ -63,33 +67,6 @@ class Kept:
 
     def close(self) -> None:
         """Stay open."""
-
-
-class Instant:
-    """Answers at once: what is left is our own work."""
-
-    max_model_len = None
-
-    def __init__(self) -> None:
-        self.queue: list[Request] = []
-
-    def submit(self, requests: Sequence[Request]) -> None:
-        self.queue.extend(requests)
-
-    def collect(self) -> list[Reply]:
-        requests, self.queue = self.queue, []
-        text = "First I look at the one, then at the other. " * 20 + '("best_description": 1)'
-        return [Reply(request.tag, text, 300, 200) for request in requests]
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of ``work``."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def label(pairs: PairsDataset, prompt: Prompt, model: ChatModel, **options: Any) -> None:
@@ -112,7 +89,7 @@ def conversations(pairs: PairsDataset, prompt: Prompt, *, dedupe: bool) -> list[
     return [prompt.conversation(*c) for c in (dict.fromkeys(captions) if dedupe else captions)]
 
 
-def ask_like_the_release(model: VLLMChatModel, prompt: Prompt, asked: list[list[Message]]) -> None:
+def ask_like_the_release(model: ChatModel, prompt: Prompt, asked: list[list[Message]]) -> None:
     """A batch, its barrier, and a blocking pass of retries, again and again."""
     parse = AnswerParser(prompt)
     for start in range(0, len(asked), RELEASE_BATCH):
@@ -129,20 +106,28 @@ def ask_like_the_release(model: VLLMChatModel, prompt: Prompt, asked: list[list[
 
 
 @contextmanager
-def engine(model: Path, sampling: Sampling, **arguments: Any) -> Iterator[VLLMChatModel]:
+def engine(model: Path, **arguments: Any) -> Iterator[VLLMChatModel]:
     """vLLM in this process, gone afterwards."""
     loaded = VLLMChatModel(
         str(model),
-        sampling,
+        SAMPLING,
         dtype="float32",
         max_model_len=MAX_MODEL_LEN,
-        engine_args=ENGINE_ARGS | arguments,
+        engine_args={"enforce_eager": True, "max_num_seqs": AT_ONCE} | arguments,
     )
     try:
         yield loaded
     finally:
         loaded.close()
         gc.collect()
+
+
+def asked_directly(model: VLLMChatModel) -> VLLMChatModel:
+    """The same engine, asked for one token of a begun answer."""
+    direct = copy.copy(model)
+    direct._sampling = DIRECT
+    direct._parameters, direct._queue = sampling_parameters(DIRECT), []
+    return direct
 
 
 @contextmanager
@@ -154,92 +139,116 @@ def server(model: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--dtype", "float32", "--max-model-len", str(MAX_MODEL_LEN), "--enforce-eager"]
+    command += ["--max-num-seqs", str(AT_ONCE), "--disable-uvicorn-access-log"]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"VLLM_SERVER_DEV_MODE": "1"},  # lets the prefix cache be emptied
     )
+    url = f"http://127.0.0.1:{port}"
     try:
         while process.poll() is None:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+                urllib.request.urlopen(f"{url}/health", timeout=5)
                 break
             except OSError:
                 time.sleep(1)
-        yield f"http://127.0.0.1:{port}/v1"
+        yield url
     finally:
         os.killpg(process.pid, 9)
         process.wait()
 
 
-def measure_host(folder: Path) -> tuple[float, float]:
-    """Prompts built and answers parsed a second on one core; growth of memory in MiB."""
-    pairs, prompt = write_pairs(folder / "host", HOST_PAIRS), load_shipped_prompt(*DEFAULT)
-    started = time.process_time()  # of one core, whatever else the machine does
-    label(pairs, prompt, Instant(), dedupe=False)
-    rate = HOST_PAIRS / (time.process_time() - started)
-    peaks = []
-    for count in (2000, HOST_PAIRS):
-        few = write_pairs(folder / f"host{count}", count)
-        tracemalloc.start()
-        label(few, prompt, Instant(), dedupe=False, window=512)
-        peaks.append(tracemalloc.get_traced_memory()[1] / 2**20)
-        tracemalloc.stop()
-    return rate, peaks[1] - peaks[0]
+class Tokens:
+    """Counts what a model writes."""
 
+    def __init__(self, model: ChatModel) -> None:
+        self.model, self.max_model_len, self.count = model, model.max_model_len, 0
+        self.submit, self.close = model.submit, model.close
 
-DEFAULT = ("default", "defaultgoal")
+    def collect(self) -> list[Reply]:
+        replies = self.model.collect()
+        self.count += sum(reply.new_tokens for reply in replies)
+        return replies
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
-    """Seconds of each way, by round."""
+    """Seconds, and new tokens, of each way by round. All engines are loaded before the first."""
     pairs, prompt = write_pairs(folder / "pairs", arguments.pairs), load_shipped_prompt(*DEFAULT)
+    warm = write_pairs(folder / "warm", 50, seed=9)
     unique = conversations(pairs, prompt, dedupe=True)
     every = conversations(pairs, prompt, dedupe=False)
-    took: dict[str, list[float]] = {}
-
-    def round_of(name: str, work: Callable[[], object]) -> None:
-        took.setdefault(name, []).append(seconds(work))
-        print(f"{name:14} {took[name][-1]:8.1f} s", file=sys.stderr, flush=True)
-
-    rounds = range(arguments.rounds)
-    with engine(arguments.model, SAMPLING) as model:
-        llm, tokenizer = model._llm, model._llm.get_tokenizer()
+    took: dict[str, list[float]] = {"prompts": [float(len(unique)), float(len(every))]}
+    with (
+        server(arguments.model) as url,
+        engine(arguments.model) as model,
+        engine(arguments.model, enable_prefix_caching=False) as uncached,
+    ):
+        http = OpenAIChatModel("tiny", SAMPLING, base_url=f"{url}/v1")
+        direct, llm, tokenizer = asked_directly(model), model._llm, model._llm.get_tokenizer()
+        texts = tokenizer.apply_chat_template(unique, tokenize=False, add_generation_prompt=True)
         tokens = [
-            {"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)}
-            for text in tokenizer.apply_chat_template(
-                unique, tokenize=False, add_generation_prompt=True
-            )
+            {"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts
         ]
-        llm.generate(tokens[:64], model._parameters, use_tqdm=False)  # warm
-        for _ in rounds:
-            llm.reset_prefix_cache()
-            round_of("bare", lambda: llm.generate(tokens, model._parameters, use_tqdm=False))
-            llm.reset_prefix_cache()
-            round_of("ours", lambda: label(pairs, prompt, model))
-    with engine(arguments.model, SAMPLING, enable_prefix_caching=False) as model:
-        for _ in rounds:
-            round_of("release", lambda: ask_like_the_release(model, prompt, unique))
-        round_of("release_every", lambda: ask_like_the_release(model, prompt, every))
-    direct = Sampling(temperature=0, top_p=1, top_k=0, prefilled=True, logprobs=20)
-    with engine(arguments.model, direct) as model:
-        for _ in rounds:
-            model._llm.reset_prefix_cache()
-            round_of("direct", lambda: label(pairs, prompt, model, direct=True))
-    with server(arguments.model) as url:
-        http = OpenAIChatModel("tiny", SAMPLING, base_url=url)
-        label(write_pairs(folder / "warm", 50, seed=9), prompt, http)
-        for _ in rounds:
-            urllib.request.urlopen(f"{url[:-3]}/health")
-            round_of("http", lambda: label(pairs, prompt, http))
+
+        def bare() -> int:
+            outputs = llm.generate(tokens, model._parameters, use_tqdm=False)
+            return sum(len(output.outputs[0].token_ids) for output in outputs)
+
+        def labelled(by: ChatModel, **options: Any) -> int:
+            counted = Tokens(by)
+            label(pairs, prompt, counted, **options)
+            return counted.count
+
+        def like_the_release(asked: list[list[Message]]) -> int:
+            counted = Tokens(uncached)
+            ask_like_the_release(counted, prompt, asked)
+            return counted.count
+
+        ways: dict[str, Callable[[], int]] = {
+            "bare": bare,
+            "ours": lambda: labelled(model),
+            "http": lambda: labelled(http),
+            "release": lambda: like_the_release(unique),
+            "direct": lambda: labelled(direct, direct=True),
+            "release_every": lambda: like_the_release(every),
+        }
+        for loaded in (model, uncached, http):
+            label(warm, prompt, loaded)
+        for number in range(arguments.rounds):
+            for name, work in ways.items():
+                if name == "release_every" and number:  # by far the longest: once
+                    continue
+                llm.reset_prefix_cache()
+                urllib.request.urlopen(f"{url}/reset_prefix_cache", data=b"")
+                started = time.perf_counter()
+                count = work()
+                took.setdefault(name, []).append(time.perf_counter() - started)
+                took.setdefault(f"{name}_tokens", []).append(count)
+                print(f"{name:14} {took[name][-1]:8.1f} s {count:8} tokens", file=sys.stderr)
         http.close()
-    took["prompts"] = [float(len(unique)), float(len(every))]
     return took
+
+
+def rates(took: dict[str, list[float]], per: str) -> dict[str, float]:
+    """Median over the rounds of labelled prompts a second (``per`` "") or of new tokens."""
+    unique, every = took["prompts"]
+    result = {}
+    for name in ("bare", "ours", "http", "release", "direct", "release_every"):
+        prompts = every if name == "release_every" else unique
+        amounts = took[f"{name}_tokens"] if per else [prompts] * len(took[name])
+        result[name] = statistics.median(n / s for n, s in zip(amounts, took[name]))
+    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--model", type=Path, help="the tiny model; default: train one")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="of the model, once deepened")
     parser.add_argument("--pairs", type=int, default=1500)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -247,25 +256,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.model = folder / "tiny"
             command = [sys.executable, "-m", "benchmarks.tiny_chat_model"]
             subprocess.run([*command, "--output", str(arguments.model)], check=True)
-        host_rate, host_growth = measure_host(folder)
+        arguments.model = deepen(arguments.model, folder / "deep", arguments.layers)
         took = measure(arguments, folder)
-    unique, every = took.pop("prompts")
-    median = {name: statistics.median(values) for name, values in took.items()}
-    figures = {f"{name}_s": [round(value, 2) for value in values] for name, values in took.items()}
-    figures |= {
-        "pairs": arguments.pairs,
-        "unique_prompts": unique,
-        "prompts_without_dedupe": every,
-        "ours_pairs_per_s": round(arguments.pairs / median["ours"], 1),
-        "host_pairs_per_s": round(host_rate),
-        "host_growth_mib": round(host_growth, 2),
-    }
+    speed, tokens = rates(took, ""), rates(took, "tokens")
+    figures: dict[str, Any] = {"pairs": arguments.pairs, "layers": arguments.layers}
+    figures |= {name: [round(value, 2) for value in values] for name, values in took.items()}
     ratios = {
-        "ours / bare": median["bare"] / median["ours"],
-        "http / bare": median["bare"] / median["http"],
-        "ours / release, both de-duplicated": median["release"] / median["ours"],
-        "ours / release, which asks every pair": median["release_every"] / median["ours"],
-        "direct / chain of thought": median["ours"] / median["direct"],
+        "ours / bare": speed["ours"] / speed["bare"],
+        "ours / bare, new tokens": tokens["ours"] / tokens["bare"],
+        "http / bare": speed["http"] / speed["bare"],
+        "http / bare, new tokens": tokens["http"] / tokens["bare"],
+        "ours / release, both de-duplicated": speed["ours"] / speed["release"],
+        # Of pairs: the release asks about each.
+        "ours / release, which asks every pair": took["release_every"][0]
+        / statistics.median(took["ours"]),
+        "direct / chain of thought": speed["direct"] / speed["ours"],
     }
     report("annotation", figures, {name: round(value, 3) for name, value in ratios.items()})
     return 0

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import openai
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
-from motif.annotate.engine_vllm import explain_refusal
+from motif.annotate.engine_vllm import explain_refusal, is_too_long
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between tries, doubling
 MOST_FAILURES = (
@@ -24,7 +24,6 @@ MOST_FAILURES = (
 )
 CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}  # vLLM's words
 RETRIED = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
-LONGEST_PROMPT = 3000  # tokens, generously: a server with less room than this and the answer need
 
 
 class _Rubbish(Exception):
@@ -71,7 +70,11 @@ class OpenAIChatModel:
         self._thread.start()
         try:
             self._client = openai.AsyncOpenAI(
-                base_url=base_url, api_key=self._key, timeout=timeout, max_retries=0
+                base_url=base_url,
+                api_key=self._key,
+                timeout=timeout,
+                max_retries=0,
+                http_client=_connections(concurrency),
             )
             self._free = asyncio.Semaphore(concurrency)
             self._wait(self._check_model())
@@ -185,11 +188,14 @@ class OpenAIChatModel:
                 return answer
 
     async def _complete(self, request: Request) -> Reply:
-        completion = await self._client.chat.completions.create(
-            model=self._model,
-            messages=cast("Any", request.messages),
-            **self._arguments(request),
-        )
+        arguments = self._arguments(request)
+        try:
+            completion = await self._create(request, arguments)
+        except openai.BadRequestError as error:
+            # Prompt and longest answer do not fit together: without a limit it takes what fits.
+            if not (arguments.pop("max_tokens", None) and is_too_long(str(error.message))):
+                raise
+            completion = await self._create(request, arguments)
         try:
             choice = completion.choices[0]
             text = choice.message.content or ""
@@ -200,6 +206,12 @@ class OpenAIChatModel:
         except (AttributeError, IndexError, TypeError):
             raise _Rubbish("a reply that is no chat completion") from None
         return Reply(request.tag, text, prompt_tokens, new_tokens, candidates)
+
+    async def _create(self, request: Request, arguments: dict[str, Any]) -> Any:
+        messages = cast("Any", request.messages)
+        return await self._client.chat.completions.create(
+            model=self._model, messages=messages, **arguments
+        )
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         sampling = self._sampling
@@ -215,16 +227,11 @@ class OpenAIChatModel:
         if sampling.prefilled:
             extra |= CONTINUE
             arguments["max_tokens"] = 1
-        elif not self._answer_is_bounded_by_length():
+        elif self.max_model_len is None or sampling.max_new_tokens < self.max_model_len:
             arguments["max_tokens"] = sampling.max_new_tokens
         if sampling.logprobs:
             arguments |= {"logprobs": True, "top_logprobs": sampling.logprobs}
         return arguments | {"extra_body": extra}
-
-    def _answer_is_bounded_by_length(self) -> bool:
-        """Whether a server would refuse the full answer length; without one it takes what fits."""
-        length = self.max_model_len
-        return length is not None and self._sampling.max_new_tokens + LONGEST_PROMPT > length
 
     def _refusal(self, error: openai.APIStatusError) -> ModelError:
         problem = self._scrub(" ".join(str(error.message).split())[:400])
@@ -252,6 +259,18 @@ class OpenAIChatModel:
 
     def _scrub(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key != "none" else text
+
+
+def _connections(count: int) -> openai.DefaultAsyncHttpxClient:
+    """A pool in which each request under way keeps its connection; openai's keeps 100.
+
+    Idle ones are given up before the server does so (vLLM: after 5 s), or a request would now and
+    then meet a connection that is just being closed.
+    """
+    limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
+        max_connections=count, max_keepalive_connections=count, keepalive_expiry=2.0
+    )
+    return openai.DefaultAsyncHttpxClient(limits=limits)
 
 
 def _without_credentials(url: str) -> str:

@@ -43,7 +43,7 @@ class VLLMChatModel:
         engine_args: Mapping[str, Any] | None = None,
     ) -> None:
         try:
-            from vllm import LLM, SamplingParams
+            from vllm import LLM
         except ImportError as error:
             raise MissingPackageError(
                 f"vllm cannot be imported ({error}); pip install '.[vllm]', with an NVIDIA GPU; "
@@ -70,13 +70,7 @@ class VLLMChatModel:
                 "for conversations (its name often ends in chat, instruct or it)"
             )
         self._sampling = sampling
-        self._parameters = SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            max_tokens=1 if sampling.prefilled else sampling.max_new_tokens,
-            logprobs=sampling.logprobs or None,
-        )
+        self._parameters = sampling_parameters(sampling)
         self._queue: list[Request] = []
 
     @property
@@ -120,6 +114,19 @@ class VLLMChatModel:
             self._guard.wait()
 
 
+def sampling_parameters(sampling: Sampling) -> Any:
+    """``sampling`` in vLLM's words."""
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        max_tokens=1 if sampling.prefilled else sampling.max_new_tokens,
+        logprobs=sampling.logprobs or None,
+    )
+
+
 def explain_refusal(problem: str) -> str:
     """What an engine says it cannot do, with the way out."""
     lowered = problem.lower()
@@ -127,7 +134,7 @@ def explain_refusal(problem: str) -> str:
         advice = "this model takes no system turn; add --system-prompt False"
     elif "chat template" in lowered or "chat_template" in lowered:
         advice = "take a model that was tuned for conversations, for it must have a chat template"
-    elif "maximum context" in lowered or "model length" in lowered or "longer than" in lowered:
+    elif is_too_long(problem):
         advice = "raise --max-model-len, or lower --max-new-tokens, or take a model with more room"
     elif "continue_final_message" in lowered or "add_generation_prompt" in lowered:
         advice = (
@@ -137,6 +144,12 @@ def explain_refusal(problem: str) -> str:
     else:
         advice = "labels so far are kept; the same command goes on from there"
     return f"the model did not answer: {problem}; {advice}"
+
+
+def is_too_long(problem: str) -> bool:
+    """Whether an engine says that prompt and answer have no room."""
+    phrases = ("maximum context", "context length", "model length", "longer than", "max_tokens")
+    return any(phrase in problem.lower() for phrase in phrases)
 
 
 def _check_devices(num_gpus: int) -> None:

@@ -79,6 +79,24 @@ def test_an_answer_length_that_the_server_would_refuse_is_left_to_it(
     assert "top_k" not in server.bodies[0]
 
 
+def test_an_answer_length_that_does_not_fit_beside_one_prompt_is_left_to_the_server(
+    make_dataset: MakeDataset, server: FakeServer
+) -> None:
+    pairs = make_dataset(60, texts=MANY_TEXTS)
+    complete = server.complete
+
+    def strict(body: dict[str, Any]) -> tuple[int, str]:
+        if "max_tokens" in body and "number 7!" in body["messages"][1]["content"]:
+            return 400, error_body("'max_tokens' is too large: 900; maximum context length is 1024")
+        return complete(body)
+
+    server.complete = strict  # type: ignore[method-assign]
+    server.max_model_len = 1024
+    assert annotate(pairs, server, "--max-new-tokens", "900") == 0
+    assert not (labels(pairs) == 3).any()
+    assert {body.get("max_tokens") for body in server.bodies} == {900, None}
+
+
 def test_direct_mode_continues_the_answer(make_dataset: MakeDataset, server: FakeServer) -> None:
     pairs = make_dataset(60)
     assert annotate(pairs, server, "--answer-mode", "direct") == 0
