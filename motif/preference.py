@@ -75,15 +75,30 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
         PreferenceError: there is none (the message lists those that are), it is damaged, of
             another length, or its provenance names another dataset.
     """
+    path = _find_preferences(dataset, annotator)
+    labels = _read_labels(path, len(dataset))
+    check_provenance(path, dataset)
+    check_sum(path, annotator)
+    return labels
+
+
+def label_source(dataset: PairsDataset, annotator: str) -> dict[str, Any]:
+    """What made a label set (type, goal, model, …), as its provenance says; empty if unknown.
+
+    Raises:
+        PreferenceError: there is no such label set, or its provenance is not valid JSON.
+    """
+    beside = _find_preferences(dataset, annotator).with_suffix(".json")
+    return dict(read_json(beside).get("source", {})) if beside.is_file() else {}
+
+
+def _find_preferences(dataset: PairsDataset, annotator: str) -> Path:
     own = dataset.directory / "preference"
     strangers = []
     for folder in (own, REPOSITORY_PREFERENCES, Path("preference")):
         path = folder / f"{annotator}.npy"
         if path.is_file() and (folder == own or _belongs(path, dataset)):
-            labels = _read_labels(path, len(dataset))
-            check_provenance(path, dataset)
-            check_sum(path, annotator)
-            return labels
+            return path
         strangers += [path] if path.is_file() else []
     available = find_label_sets(dataset)
     other = f" ({strangers[0]} labels another dataset)" if strangers else ""
@@ -116,7 +131,7 @@ def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
             f"{path} has no provenance beside it; taken because its length fits", stacklevel=2
         )
         return {}
-    provenance = _read_json(beside)
+    provenance = read_json(beside)
     if provenance.get("dataset", dataset.fingerprint) != dataset.fingerprint:
         raise PreferenceError(
             f"{path} labels another dataset ({provenance['dataset']}; this one is "
@@ -143,7 +158,7 @@ def check_sum(path: Path, annotator: str) -> None:
 
 def _belongs(path: Path, dataset: PairsDataset) -> bool:
     beside = path.with_suffix(".json")
-    return beside.is_file() and _read_json(beside).get("dataset") == dataset.fingerprint
+    return beside.is_file() and read_json(beside).get("dataset") == dataset.fingerprint
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sample_factory.train import make_runner
 from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED
 from motif.device import resolve_device
 from motif.errors import CheckpointError, ConfigError
+from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
 from motif.nethack import TASKS
 from sample_factory_ext.encoder import make_encoder
@@ -57,12 +58,13 @@ def prepare(cfg: Any) -> Any:
 
 
 def _with_stored_settings(cfg: Any) -> Any:
-    """What the command line leaves out is as it was when the run began."""
+    """What the command line leaves out is as it was when the run began, but for where it lies."""
     run_folder = Path(cfg.train_dir) / cfg.experiment
     if cfg.restart_behavior != "resume" or not (run_folder / "config.json").exists():
         return cfg
     read_run_config(run_folder)
-    given = cfg.cli_args
+    given = {**cfg.cli_args, "train_dir": cfg.train_dir, "experiment": cfg.experiment}
+    cfg.cli_args = given
     cfg = maybe_load_from_checkpoint(cfg)
     cfg.cli_args = given
     return cfg
@@ -70,8 +72,10 @@ def _with_stored_settings(cfg: Any) -> Any:
 
 def train(argv: Sequence[str] | None = None) -> int:
     """Train, or go on training; the exit status is 0 when done, 130 or 143 when interrupted."""
-    cfg = prepare(_with_stored_settings(parse_rl_args(argv)))
+    cfg = parse_rl_args(argv)
     run_folder = Path(cfg.train_dir) / cfg.experiment
+    refuse_exported(run_folder)
+    cfg = prepare(_with_stored_settings(cfg))
     busy = CheckpointError(
         f"another run is training in {run_folder}; wait for it, or choose another --experiment"
     )

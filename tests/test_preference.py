@@ -29,6 +29,7 @@ from motif.preference import (
     check_provenance,
     check_sum,
     count_labels,
+    label_source,
     load_preferences,
 )
 
@@ -568,3 +569,14 @@ def test_a_disk_without_locks_is_warned_about(pairs, monkeypatch):
     with pytest.warns(UserWarning, match="no file locks on the disk of .*: run it once"):
         assert annotate(pairs)[1] == []
     assert load_preferences(pairs, "test").tolist() == answers(pairs)
+
+
+def test_what_made_a_label_set(make_labelled_dataset):
+    pairs = make_labelled_dataset(8)  # "toy" has no provenance
+    with PreferenceChunk(pairs, "own", SOURCE) as chunk:
+        chunk.labels[:] = TIE
+        chunk.finish()
+    assert label_source(pairs, "own") == SOURCE
+    assert label_source(pairs, "toy") == {}
+    with pytest.raises(PreferenceError, match="no label set 'nobody'"):
+        label_source(pairs, "nobody")

@@ -24,10 +24,12 @@ POINT, CURVE, LIKED, DISLIKED, REFERENCE = "#9db8d2", "#1f4e79", "#bfdcc2", "#ef
 Ranked = Sequence[tuple[str, float]]
 
 
-def rank_messages(messages_UC: MessageArray, reward_U: AnyArray) -> tuple[Ranked, Ranked]:
+def rank_messages(
+    messages_UC: MessageArray, reward_U: AnyArray, most: int = SHOWN_MESSAGES
+) -> tuple[Ranked, Ranked]:
     """The messages that the reward likes best and least, as (text, reward), strongest first."""
     order = np.argsort(reward_U, kind="stable")
-    worst, best = order[:SHOWN_MESSAGES], order[::-1][:SHOWN_MESSAGES]
+    worst, best = order[:most], order[::-1][:most]
 
     def named(chosen: AnyArray) -> Ranked:
         return [(shown(decode(messages_UC[u])), float(reward_U[u])) for u in chosen]

@@ -55,6 +55,7 @@ class LoadedReward:
     train_messages: MessageArray  # (U, 256), distinct; none for an imported checkpoint
     train_rewards: NDArray[np.float32]  # (U,) normalised rewards of them
     config: Mapping[str, Any]  # the settings it was trained with
+    fingerprint: str  # of the pairs and labels it was trained on; empty for an imported checkpoint
     path: Path
 
     def normalise(self, rewards: Rewards) -> Rewards:
@@ -223,6 +224,7 @@ def load_reward_model(
         train_messages=content["train_messages"].numpy(),
         train_rewards=normalise(content["train_rewards"].numpy(), mean, variance),
         config=config,
+        fingerprint=content["fingerprint"],
         path=path,
     )
 

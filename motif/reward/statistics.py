@@ -1,4 +1,4 @@
-"""Mean, variance and quantiles of the reward over the training messages, as pure functions."""
+"""Mean, variance, quantiles and ranks of rewards, as pure functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from motif.types import AnyArray
 
 QUANTILES = tuple(step / 20 for step in range(1, 20))  # 0.05, 0.10 … 0.95
 
@@ -28,6 +30,24 @@ def normalise(rewards: Rewards, mean: float, variance: float) -> Rewards:
     A model that gives every message one reward has no opinion: all zeros.
     """
     return (rewards - mean) / (math.sqrt(variance) if variance > 0 else math.inf)
+
+
+def rank_correlation(first_U: AnyArray, second_U: AnyArray) -> float | None:
+    """Spearman's correlation: Pearson's, of ranks; equal values share the mean of their ranks.
+
+    None where one of them does not vary.
+    """
+    ranks = [_ranks(values) for values in (first_U, second_U)]
+    if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
+        return None
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _ranks(values: AnyArray) -> NDArray[np.float64]:
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[index]
+    return ranks
 
 
 def reward_quantiles(normalised_U: Tensor) -> dict[float, float]:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from motif.atomic_write import write_json
 from motif.device import resolve_device
 from motif.errors import CheckpointError
+from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
 from motif.reward.checkpoint import (
     find_checkpoint,
@@ -60,6 +61,7 @@ def train_reward(config: RewardTrainingConfig) -> int:
     Raises:
         MotifError: of every kind, for what the user can put right.
     """
+    refuse_exported(config.run_folder)
     device = resolve_device(config.device)
     for name, reason in NO_EFFECT.items():
         if getattr(config, name) is not None:

@@ -38,6 +38,7 @@ SMALLEST_SET = 5  # known pairs; with fewer, random_split leaves nothing to vali
 class TrainingData:
     """The known pairs of a label set (N of them), split into training and validation."""
 
+    pairs_N: Tensor  # int64: which pairs of the dataset they are
     messages_UC: Tensor  # (U, 256) uint8: the distinct messages
     index_NPT: Tensor  # (N, 2, T) int64, rows of messages_UC
     targets_NP: Tensor  # (N, 2) float32: probability that each side is the better one
@@ -92,6 +93,7 @@ def load_training_data(
     train_rows, first = np.unique(index[train].ravel(), return_index=True)
     unseen = validation[~np.isin(index[validation], train_rows).all(axis=(1, 2))]
     return TrainingData(
+        pairs_N=torch.from_numpy(known),
         messages_UC=torch.from_numpy(table[rows]),
         train_messages=torch.from_numpy(table[rows[train_rows]]),
         first_train_observations=torch.from_numpy(first),

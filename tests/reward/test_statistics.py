@@ -1,4 +1,4 @@
-"""Mean, variance and quantiles of rewards."""
+"""Mean, variance, quantiles and ranks of rewards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motif.reward.statistics import QUANTILES, normalise, reward_moments, reward_quantiles
+from motif.reward.statistics import (
+    QUANTILES,
+    normalise,
+    rank_correlation,
+    reward_moments,
+    reward_quantiles,
+)
 
 
 def test_moments_of_known_rewards():
@@ -60,3 +66,27 @@ def test_the_levels_are_those_of_the_release():
     assert len(QUANTILES) == 19
     assert [f"{level:.2f}" for level in QUANTILES[:3]] == ["0.05", "0.10", "0.15"]
     assert (0.5 in QUANTILES, QUANTILES[-1]) == (True, 0.95)
+
+
+def test_rank_correlation_by_hand():
+    # ranks 1 2 3 4 and 1 3 2 4: 1 - 6 · 2 / (4 · 15)
+    assert rank_correlation(np.array([1, 2, 3, 4]), np.array([0.1, 7, 0.5, 90])) == (
+        pytest.approx(0.8)
+    )
+    # ties share a rank: 1.5 1.5 3 and 1 2 3
+    assert rank_correlation(np.array([5, 5, 9]), np.array([1, 2, 3])) == (pytest.approx(0.75**0.5))
+
+
+@pytest.mark.parametrize("first, second", [([], []), ([1], [2]), ([3, 3, 3], [1, 2, 3])])
+def test_no_rank_correlation_of_what_does_not_vary(first, second):
+    assert rank_correlation(np.array(first), np.array(second)) is None
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=2, max_size=30))
+def test_rank_correlation_sees_the_order_alone(pairs):
+    first, second = np.array(pairs).T
+    correlation = rank_correlation(first, second)
+    assert rank_correlation(np.exp(first), second) == pytest.approx(correlation)
+    if correlation is not None:
+        assert rank_correlation(-first, second) == pytest.approx(-correlation)
+        assert -1 <= correlation <= 1 + 1e-12
