@@ -2,9 +2,9 @@
 
     python -m benchmarks.open_dataset
 
-The arrays are sparse files of zeros, so that no disk is needed. Each opening is a process of its own
-that opens all arrays of the layout and takes the fingerprint; imports are not counted. Sizes
-alternate; medians. Memory is the growth of the peak resident set.
+The arrays are sparse files of zeros, so that no disk is needed. Each opening is a process that
+opens all arrays of the layout and takes the fingerprint; imports are not counted. Sizes alternate;
+medians. Memory is the growth of the peak resident set.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def label_source(dataset: PairsDataset, annotator: str) -> dict[str, Any]:
         PreferenceError: there is no such label set, or its provenance is not valid JSON.
     """
     beside = _find_preferences(dataset, annotator).with_suffix(".json")
-    return dict(read_json(beside).get("source", {})) if beside.is_file() else {}
+    return dict(_read_json(beside).get("source", {})) if beside.is_file() else {}
 
 
 def _find_preferences(dataset: PairsDataset, annotator: str) -> Path:
