@@ -7,7 +7,7 @@ import re
 
 import pytest
 import torch
-from conftest import TEXTS, write_dataset
+from small_dataset import TEXTS, write_dataset
 
 from motif.annotate.rules import RulesAnnotator
 from motif.messages import encode
@@ -15,7 +15,9 @@ from motif.reward.checkpoint import load_reward_model
 from motif.reward.statistics import rank_correlation
 from scripts import annotate_pairs_dataset, evaluate_reward, train_reward
 
-RARE = [f"You see here {number} arrows." for number in range(200)]  # each in few pairs
+RARE = [  # each in few pairs
+    text.format(number) for number in range(100) for text in ("You see here {}.", "You miss {}.")
+]
 
 
 @pytest.fixture(scope="module")

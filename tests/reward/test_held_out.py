@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_dataset import TEXTS, write_dataset
 
 from motif.errors import CheckpointError, PreferenceError
 from motif.messages import keys
@@ -26,8 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*has no provenance")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> RewardTrainingConfig:
     """A run on 120 pairs of two steps a side, some of whose messages occur but once."""
-    from conftest import TEXTS, write_dataset
-
     torch.set_num_threads(1)
     directory = tmp_path_factory.mktemp("held_out")
     rare = [f"You see here {number} arrows." for number in range(300)]
