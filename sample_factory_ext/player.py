@@ -34,6 +34,7 @@ class CheckpointPlayer:
             torch.set_num_threads(1)  # one observation at a time is too little work for more
         checkpoint = read_policy_checkpoint(run_folder, self.device)
         self.env_steps = int(checkpoint["env_steps"])
+        self.name = f"{run_folder.name}@{self.env_steps}"
         register_components()
         actions = gymnasium.spaces.Discrete(len(TASK_ACTIONS))
         self._policy = create_actor_critic(self.config, COMPACT_SPACE, actions)

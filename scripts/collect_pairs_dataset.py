@@ -16,22 +16,33 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from motif.cli import parse_config, run
 from motif.collect.collection import CollectionConfig, collect
+from motif.collect.games import make_environment
 from motif.collect.players import Player, RandomPlayer
+from motif.collect.sources import GameSource, PlayedGames
 from motif.errors import CheckpointError
 
 
-def make_player(config: CollectionConfig, environment: Any) -> Player:
+def open_source(config: CollectionConfig) -> GameSource:
+    """Where the games that ``config`` asks for come from.
+
+    Raises:
+        MotifError: a part that it needs is not there.
+    """
+    environment = make_environment(config.task, config.max_episode_steps)
+    return PlayedGames(environment, [make_player(config, environment.action_space.n)], config.seed)
+
+
+def make_player(config: CollectionConfig, num_actions: int) -> Player:
     """The player that ``config`` names.
 
     Raises:
         CheckpointError: the run folder is not there.
     """
     if config.checkpoint is None:
-        return RandomPlayer(environment.action_space.n)
+        return RandomPlayer(num_actions)
     run_folder = Path(config.checkpoint)
     if not run_folder.is_dir():
         raise CheckpointError(
@@ -48,12 +59,12 @@ def collect_and_report(config: CollectionConfig) -> None:
     start = time.monotonic()
     played = False
 
-    def player(environment: Any) -> Player:
+    def source() -> GameSource:
         nonlocal played
         played = True
-        return make_player(config, environment)
+        return open_source(config)
 
-    made = collect(config, player)
+    made = collect(config, source)
     seconds = time.monotonic() - start
     what = (
         f"{config.num_pairs} pairs from {made['games']} games ({made['observations']} "

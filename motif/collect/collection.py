@@ -1,4 +1,4 @@
-"""Stage 0: play games, keep their observations, sample pairs, write the dataset.
+"""Stage 0: take games, keep their observations, sample pairs, write the dataset.
 
 Everything happens in ``<directory>/.collecting`` until the dataset is whole; then its parts are
 renamed into place, ``data`` last. A dataset is there if ``data`` is.
@@ -20,9 +20,8 @@ from tqdm import tqdm
 
 from motif.atomic_write import write_json
 from motif.cli import option
-from motif.collect.games import CHARACTER, make_environment, play_game
 from motif.collect.pairs import count_starts, sample_sides, windows
-from motif.collect.players import Player
+from motif.collect.sources import GameSource
 from motif.collect.staging import Staging
 from motif.data_files import read_json
 from motif.errors import ConfigError, DamagedFileError, DatasetError
@@ -73,20 +72,21 @@ class CollectionConfig:
         return {name: value for name, value in vars(self).items() if name != "directory"}
 
 
-def collect(config: CollectionConfig, make_player: Callable[[Any], Player]) -> dict[str, Any]:
+def collect(config: CollectionConfig, open_source: Callable[[], GameSource]) -> dict[str, Any]:
     """Make the dataset of ``config``, or go on with it; nothing to do if it is there.
 
     On one date the same settings give the same bytes, interrupted or not.
 
     Args:
-        make_player: from the environment to the player; called only if games are to be played.
+        open_source: where games come from; called only if games are needed.
 
     Returns:
         The provenance, as in ``collection.json``.
 
     Raises:
         DatasetError: the folder holds a dataset, whole or begun, that was made with other
-            settings or by something else, or another run is collecting it.
+            settings or by something else, another run is collecting it, or the source has too
+            few games.
     """
     directory = Path(config.directory)
     busy = DatasetError(f"another run is collecting into {directory}; wait for it, or stop it")
@@ -101,31 +101,39 @@ def collect(config: CollectionConfig, make_player: Callable[[Any], Player]) -> d
         else:
             _refuse_foreign(directory)
         staging = Staging(begun.parent)
-        _play(config, make_player, staging)
+        _take_games(config, open_source, staging)
         _write_arrays(config, staging)
         return _publish(config, staging)
 
 
-def _play(config: CollectionConfig, make_player: Callable[[Any], Player], staging: Staging) -> None:
-    """Play until the games yield enough sides; the last game is played to its end."""
+def _take_games(
+    config: CollectionConfig, open_source: Callable[[], GameSource], staging: Staging
+) -> None:
+    """Take games until they yield enough sides; the last one is kept whole."""
     needed = 2 * config.num_pairs
     sides = sum(count_starts(length, config.seq_len) for length in staging.per_game["length"])
     if sides >= needed:
         return
-    environment = make_environment(config.task, config.max_episode_steps)
-    player = make_player(environment)
+    games = open_source().games(len(staging))
     write_json(staging.folder / PROVENANCE, {"settings": config.settings})
     wanted = needed * config.seq_len
-    with tqdm(total=wanted, initial=sides * config.seq_len, unit="obs", desc="playing") as bar:
-        while sides < needed:
-            game = play_game(environment, player, config.seed, len(staging))
+    bar = tqdm(total=wanted, initial=sides * config.seq_len, unit="obs", desc="playing")
+    with bar:
+        for game in games:
             staging.add(game, _today())
             sides += count_starts(len(game), config.seq_len)
             scores = staging.per_game["score"]
             bar.set_postfix(games=len(staging), score=f"{np.mean(scores):.1f}", refresh=False)
             bar.update(min(len(game), wanted - bar.n))
+            if sides >= needed:
+                break
+    if sides < needed:
+        shutil.rmtree(staging.folder)  # else another --num_pairs would be refused
+        raise DatasetError(
+            f"there are {len(staging)} games, good for {sides // 2} pairs, and no more; "
+            f"--num_pairs {config.num_pairs} needs other sources or must be smaller"
+        )
     staging.flush(_today())
-    environment.close()
 
 
 def _write_arrays(config: CollectionConfig, staging: Staging) -> None:
@@ -138,7 +146,7 @@ def _write_arrays(config: CollectionConfig, staging: Staging) -> None:
     info: dict[str, AnyArray] = {
         name: np.array(staging.per_game[name])[game_of_side] for name in INFO
     }
-    info["character"] = np.full(sides, CHARACTER.encode())
+    info["character"] = np.array(staging.per_game["character"], np.bytes_)[game_of_side]
     for name, values in info.items():
         _create(staging, name, values.shape, values.dtype)[:] = values
     data = [name for name, spec in ARRAYS.items() if spec.folder == "data"]
@@ -192,7 +200,7 @@ def _provenance(config: CollectionConfig, staging: Staging) -> dict[str, Any]:
         "games": len(staging),
         "observations": sum(staging.per_game["length"]),
         "mean_score": float(np.mean(staging.per_game["score"])),
-        "character": CHARACTER,
+        "characters": sorted(set(staging.per_game["character"])),
         "nle": version("nle"),
         # NetHack reads the date: the same games come out again on the same date only.
         "dates": sorted(staging.dates),

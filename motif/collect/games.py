@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from motif.blstats import DEPTH, TURN
 from motif.collect.players import Player
 from motif.errors import ConfigError
 from motif.types import AnyArray
@@ -24,9 +25,16 @@ class Game:
     score: int  # as the status line last showed it
     turns: int
     experience_level: int
+    character: str  # as NLE writes it: role-race-alignment-gender
+    player: str  # the name of who played it
 
     def __len__(self) -> int:
         return len(self.arrays["rewards"])
+
+    @property
+    def deepest_level(self) -> int:
+        """The greatest depth reached, in levels below the surface."""
+        return int(self.arrays["blstats"][:, DEPTH].max())
 
 
 def make_environment(task: str, max_episode_steps: int) -> Any:
@@ -81,13 +89,13 @@ def play_game(environment: Any, player: Player, seed: int, index: int) -> Game:
         playing = not ended and bool(observation["blstats"].any())
         if playing:
             keep(observation, float(reward))
-    return _as_game(steps, score=info["score"], experience_level=info["xlvl"])
-
-
-def _as_game(steps: dict[str, list[Any]], *, score: int, experience_level: int) -> Game:
-    from nle import nethack
-
     arrays = {key: np.stack(steps[key]) for key in OBSERVATION_KEYS}
     arrays["rewards"] = np.array(steps["rewards"], dtype=np.float32)
-    turns = int(arrays["blstats"][-1, nethack.NLE_BL_TIME])
-    return Game(arrays, score=score, turns=turns, experience_level=experience_level)
+    return Game(
+        arrays,
+        score=info["score"],
+        turns=int(arrays["blstats"][-1, TURN]),
+        experience_level=info["xlvl"],
+        character=CHARACTER,
+        player=player.name,
+    )

@@ -13,6 +13,8 @@ from motif.types import AnyArray
 class Player(Protocol):
     """Chooses actions. The extension point for another policy."""
 
+    name: str  # by which a game and its dataset remember it
+
     def reset(self, rng: np.random.Generator) -> None:
         """Forget the last game; draw all randomness of the next one from ``rng``."""
 
@@ -22,6 +24,8 @@ class Player(Protocol):
 
 class RandomPlayer:
     """Every action is equally likely at every step."""
+
+    name = "random"
 
     def __init__(self, num_actions: int) -> None:
         self._num_actions = num_actions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from motif.types import AnyArray
 
 OBSERVATIONS_PER_BLOCK = 8192  # some 35 MB: what memory holds, and what a crash costs
 
-PER_GAME = ("length", "score", "turns", "experience_level")
+PER_GAME = ("score", "turns", "experience_level", "deepest_level", "character", "player")
 
 
 class Staging:
@@ -25,13 +26,14 @@ class Staging:
     an uninterrupted one would have.
 
     Attributes:
-        per_game: for each name of ``PER_GAME``, one number a game, in the order of play.
+        per_game: for ``length`` (observations) and each name of ``PER_GAME``, one value a game,
+            in the order of play.
         dates: the days on which the games on disk were played.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.per_game: dict[str, list[int]] = {name: [] for name in PER_GAME}
+        self.per_game: dict[str, list[Any]] = {name: [] for name in ("length", *PER_GAME)}
         self.dates: set[str] = set()
         self._pending: list[Game] = []  # not on disk yet
         for path in self._paths():
@@ -44,8 +46,9 @@ class Staging:
     def add(self, game: Game, date: str) -> None:
         """Keep ``game``, played on ``date``; a block goes to disk once it is large enough."""
         self._pending.append(game)
+        self.per_game["length"].append(len(game))
         for name in PER_GAME:
-            self.per_game[name].append(len(game) if name == "length" else getattr(game, name))
+            self.per_game[name].append(getattr(game, name))
         if sum(map(len, self._pending)) >= OBSERVATIONS_PER_BLOCK:
             self.flush(date)
 
@@ -78,8 +81,8 @@ class Staging:
 
     def _read_summary(self, path: Path) -> None:
         with self._reading(path) as archive:
-            for name in PER_GAME:
-                self.per_game[name].extend(archive[name].tolist())
+            for name, values in self.per_game.items():
+                values.extend(archive[name].tolist())
             self.dates.add(str(archive["date"]))
 
     @contextlib.contextmanager

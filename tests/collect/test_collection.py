@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,9 @@ import pytest
 
 from motif.collect import collection, staging
 from motif.collect.collection import CollectionConfig, collect
+from motif.collect.games import Game, make_environment
 from motif.collect.players import RandomPlayer
+from motif.collect.sources import PlayedGames
 from motif.errors import ConfigError, DatasetError
 from motif.pairs_dataset import ARRAYS, PairsDataset
 
@@ -38,8 +42,16 @@ def config_for(directory: Path, **settings: object) -> CollectionConfig:
     return dataclasses.replace(base, **settings)
 
 
-def random_player(environment):
-    return RandomPlayer(environment.action_space.n)
+def played_by(player: RandomPlayer, task: str = "NetHackScore-v1", seed: int = 5) -> PlayedGames:
+    return PlayedGames(make_environment(task, 100), [player], seed)
+
+
+def random_games() -> PlayedGames:
+    return played_by(RandomPlayer(23))
+
+
+def interrupted_games(patience: int) -> PlayedGames:
+    return played_by(InterruptedPlayer(23, patience))
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
@@ -53,7 +65,7 @@ def files_of(directory: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory) -> dict[str, bytes]:
     directory = tmp_path_factory.mktemp("reference")
-    collect(config_for(directory), random_player)
+    collect(config_for(directory), random_games)
     return files_of(directory)
 
 
@@ -94,7 +106,7 @@ def test_the_layout_is_the_spec_s(reference, tmp_path):
 
 
 def test_info_belongs_to_the_game_of_the_side(tmp_path):
-    collect(config_for(tmp_path, num_pairs=100), random_player)
+    collect(config_for(tmp_path, num_pairs=100), random_games)
     pairs = PairsDataset(tmp_path, keys=tuple(ARRAYS))
     score, turn = pairs["blstats"][..., 0, 9], pairs["blstats"][..., 0, 20]
     assert (score <= pairs["score"]).all()
@@ -104,7 +116,7 @@ def test_info_belongs_to_the_game_of_the_side(tmp_path):
 
 
 def test_longer_sides_are_consecutive_steps(tmp_path):
-    collect(config_for(tmp_path, num_pairs=50, seq_len=4), random_player)
+    collect(config_for(tmp_path, num_pairs=50, seq_len=4), random_games)
     pairs = PairsDataset(tmp_path, keys=tuple(ARRAYS))
     assert pairs.messages.shape == (50, 2, 4, 256)
     score, turn = pairs["blstats"][..., 9], pairs["blstats"][..., 20]
@@ -116,12 +128,9 @@ def test_longer_sides_are_consecutive_steps(tmp_path):
 @pytest.mark.parametrize("patience", [0, 150, 700, 1150])
 def test_interrupted_then_resumed_equals_uninterrupted(tmp_path, reference, patience):
     with pytest.raises(KeyboardInterrupt):
-        collect(
-            config_for(tmp_path),
-            lambda environment: InterruptedPlayer(environment.action_space.n, patience),
-        )
+        collect(config_for(tmp_path), lambda: interrupted_games(patience))
     assert not (tmp_path / "data").exists()
-    collect(config_for(tmp_path), random_player)
+    collect(config_for(tmp_path), random_games)
     assert files_of(tmp_path) == reference
 
 
@@ -136,18 +145,20 @@ def test_a_crash_while_the_parts_are_renamed_loses_nothing(tmp_path, reference, 
 
     monkeypatch.setattr(os, "replace", replace_then_crash)
     with pytest.raises(KeyboardInterrupt):
-        collect(config_for(tmp_path), random_player)
+        collect(config_for(tmp_path), random_games)
     assert (tmp_path / "data").exists() == (last == "data")
     monkeypatch.setattr(os, "replace", replace)
     assert collection.shutil.rmtree is rmtree
-    collect(config_for(tmp_path), random_player)
+    collect(config_for(tmp_path), random_games)
     assert files_of(tmp_path) == reference
 
 
 KILLED_RUN = """
 import sys, time
 from motif.collect import staging
+from motif.collect.games import Game, make_environment
 from motif.collect.players import RandomPlayer
+from motif.collect.sources import PlayedGames
 staging.OBSERVATIONS_PER_BLOCK = 300
 reset = RandomPlayer.reset
 def slow_reset(self, rng):
@@ -171,79 +182,110 @@ def test_killed_with_9_again_and_again_then_resumed(tmp_path, reference):
         run.send_signal(signal.SIGKILL)
         run.wait()
         assert not (tmp_path / "data").exists()
-    collect(config_for(tmp_path), random_player)
+    collect(config_for(tmp_path), random_games)
     assert files_of(tmp_path) == reference
 
 
 def test_a_finished_dataset_is_left_alone(tmp_path, reference):
-    made = collect(config_for(tmp_path), random_player)
+    made = collect(config_for(tmp_path), random_games)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
-    def no_player(environment):
+    def no_games():
         raise AssertionError("nothing is to be played")
 
-    assert collect(config_for(tmp_path), no_player) == made
+    assert collect(config_for(tmp_path), no_games) == made
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_other_seeds_give_other_games(tmp_path, reference):
-    collect(config_for(tmp_path, seed=6), random_player)
+    collect(config_for(tmp_path, seed=6), lambda: played_by(RandomPlayer(23), seed=6))
     assert files_of(tmp_path)["data/message.npy"] != reference["data/message.npy"]
 
 
 def test_other_settings_are_refused_by_name(tmp_path):
-    collect(config_for(tmp_path, num_pairs=20), random_player)
+    collect(config_for(tmp_path, num_pairs=20), random_games)
     with pytest.raises(DatasetError, match=r"--num_pairs 20, not 30; --seed 5, not 8; use the"):
-        collect(config_for(tmp_path, num_pairs=30, seed=8), random_player)
+        collect(config_for(tmp_path, num_pairs=30, seed=8), random_games)
 
 
 def test_other_settings_are_refused_for_a_dataset_that_was_begun(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        collect(config_for(tmp_path), lambda environment: InterruptedPlayer(23, 500))
+        collect(config_for(tmp_path), lambda: interrupted_games(500))
     with pytest.raises(DatasetError, match=r"--seed 5, not 8; use .* or delete .*\.collecting to"):
-        collect(config_for(tmp_path, seed=8), random_player)
+        collect(config_for(tmp_path, seed=8), random_games)
+
+
+class FiniteGames:
+    """A few games from somewhere else."""
+
+    def __init__(self, games: list[Game]) -> None:
+        self._games = games
+
+    def games(self, first: int) -> Iterator[Game]:
+        yield from self._games[first:]
+
+
+def test_games_of_another_source_become_a_dataset(tmp_path):
+    games = list(itertools.islice(random_games().games(0), 3))
+    games[1] = dataclasses.replace(games[1], character="val-hum-law-fem", player="somebody")
+    collect(config_for(tmp_path, num_pairs=150), lambda: FiniteGames(games))
+    pairs = PairsDataset(tmp_path, keys=tuple(ARRAYS))
+    assert set(pairs["character"].ravel()) == {b"mon-hum-neu-mal", b"val-hum-law-fem"}
+    made = json.loads((tmp_path / "collection.json").read_text())
+    assert (made["games"], made["observations"]) == (3, sum(map(len, games)))
+    assert made["characters"] == ["mon-hum-neu-mal", "val-hum-law-fem"]
+
+
+def test_a_source_with_too_few_games_says_how_many_pairs_it_is_good_for(tmp_path):
+    games = FiniteGames(list(itertools.islice(random_games().games(0), 5)))
+    for number in (251, 600):
+        with pytest.raises(DatasetError, match=rf"5 games, good for 250 pairs.*_pairs {number} "):
+            collect(config_for(tmp_path, num_pairs=number), lambda: games)
+        assert files_of(tmp_path) == {}
+    collect(config_for(tmp_path, num_pairs=250), lambda: games)
+    assert len(PairsDataset(tmp_path)) == 250
 
 
 def test_a_mistaken_task_leaves_nothing_behind(tmp_path):
     with pytest.raises(ConfigError, match="unknown --task"):
-        collect(config_for(tmp_path, task="NetHackGo-v1"), random_player)
+        collect(config_for(tmp_path), lambda: played_by(RandomPlayer(23), "NetHackGo-v1"))
     assert files_of(tmp_path) == {}
 
 
 def test_a_foreign_dataset_is_refused(make_dataset, tmp_path):
     make_dataset(4, name="theirs")
     with pytest.raises(DatasetError, match=r"theirs holds a dataset that this command did not"):
-        collect(config_for(tmp_path / "theirs"), random_player)
+        collect(config_for(tmp_path / "theirs"), random_games)
 
 
 def test_a_dataset_that_lost_its_data_is_refused(make_dataset, tmp_path):
     (tmp_path / "damaged" / "info").mkdir(parents=True)
     with pytest.raises(DatasetError, match=r"info is there without .*data, so this is a damaged"):
-        collect(config_for(tmp_path / "damaged"), random_player)
+        collect(config_for(tmp_path / "damaged"), random_games)
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     with pytest.raises(DatasetError, match="another run is collecting into"):
-        collect(config_for(tmp_path), random_player)
+        collect(config_for(tmp_path), random_games)
     os.close(descriptor)
 
 
 def test_a_damaged_block_is_named(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        collect(config_for(tmp_path), lambda environment: InterruptedPlayer(23, 700))
+        collect(config_for(tmp_path), lambda: interrupted_games(700))
     block = tmp_path / ".collecting" / "block-000000.npz"
     block.write_bytes(block.read_bytes()[:2000])
     with pytest.raises(DatasetError, match=r"block-000000\.npz cannot be read .*to start over"):
-        collect(config_for(tmp_path), random_player)
+        collect(config_for(tmp_path), random_games)
 
 
 def test_damaged_settings_are_named(tmp_path):
     (tmp_path / ".collecting").mkdir()
     (tmp_path / ".collecting" / "collection.json").write_text("{")
     with pytest.raises(DatasetError, match=r"collection\.json cannot be read"):
-        collect(config_for(tmp_path), random_player)
+        collect(config_for(tmp_path), random_games)
 
 
 @pytest.mark.parametrize(
