@@ -7,6 +7,11 @@ Another command line, for games of a trained agent (any run of scripts.main):
     python -m scripts.collect_pairs_dataset --directory motif_dataset --num_pairs 100000 \\
         --policy checkpoint --checkpoint train_dir/rl_saving_dir/standard_motif
 
+Games that others played, or our agents recorded (docs/ttyrec.md):
+
+    python -m scripts.collect_pairs_dataset --directory nld_dataset --num_pairs 100000 \\
+        --ttyrec nld-aa/nle_data
+
 Interrupted, even with kill -9, the same command goes on. Next: scripts.annotate_pairs_dataset.
 """
 
@@ -22,6 +27,7 @@ from motif.collect.collection import CollectionConfig, collect
 from motif.collect.games import make_environment
 from motif.collect.players import Player, RandomPlayer
 from motif.collect.sources import GameSource, PlayedGames
+from motif.collect.ttyrec import TtyrecGames
 from motif.errors import CheckpointError
 
 
@@ -31,6 +37,9 @@ def open_source(config: CollectionConfig) -> GameSource:
     Raises:
         MotifError: a part that it needs is not there.
     """
+    if config.ttyrec:
+        folders = [Path(folder) for folder in config.ttyrec]
+        return TtyrecGames(folders, config.max_episode_steps, config.seed)
     environment = make_environment(config.task, config.max_episode_steps)
     return PlayedGames(environment, [make_player(config, environment.action_space.n)], config.seed)
 

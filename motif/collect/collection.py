@@ -6,6 +6,7 @@ renamed into place, ``data`` last. A dataset is there if ``data`` is.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import shutil
@@ -31,6 +32,7 @@ from motif.types import AnyArray
 
 STAGING = ".collecting"
 PROVENANCE = "collection.json"
+OF_PLAYING = ("policy", "checkpoint", "task")  # settings that games from elsewhere don't have
 INFO = ("score", "turns", "experience_level")  # known of each game
 
 
@@ -44,9 +46,19 @@ class CollectionConfig:
     checkpoint: str | None = option(
         None, "folder of an RL run (<train_dir>/<experiment>), for --policy checkpoint"
     )
+    ttyrec: list[str] | None = option(
+        None,
+        "folders of recorded games to take instead of playing: NLD-AA, NLD-NAO, a --save_dir of "
+        "ours, or plain .ttyrec.bz2 files",
+        type=str,
+        nargs="+",
+        metavar="DIR",
+    )
     task: str = option("NetHackScore-v1", "Gymnasium id of the task that is played")
     seq_len: int = option(1, "observations on each side of a pair; 1 in the release")
-    max_episode_steps: int = option(5000, "agent steps after which a game is ended")
+    max_episode_steps: int = option(
+        5000, "agent steps after which a game is ended; with --ttyrec, frames kept of a game"
+    )
     seed: int = option(777, "of the games, the player and the sampling")
 
     def __post_init__(self) -> None:
@@ -60,16 +72,28 @@ class CollectionConfig:
                 f"--seq_len {self.seq_len} is longer than any game "
                 f"(--max_episode_steps {self.max_episode_steps})"
             )
+        if self.ttyrec is not None:
+            self._refuse_playing()
         if (self.policy == "checkpoint") != (self.checkpoint is not None):
             raise ConfigError(
                 "--policy checkpoint and --checkpoint RUN belong together: "
                 f"got --policy {self.policy}, --checkpoint {self.checkpoint}"
             )
 
+    def _refuse_playing(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in OF_PLAYING and value != field.default:
+                raise ConfigError(
+                    f"--ttyrec takes recorded games, so --{field.name} {value} means nothing; "
+                    "leave one of them out"
+                )
+
     @property
     def settings(self) -> dict[str, Any]:
         """What two runs must share to work on the same dataset."""
-        return {name: value for name, value in vars(self).items() if name != "directory"}
+        unused = ("directory", *(OF_PLAYING if self.ttyrec else ()))
+        return {name: value for name, value in vars(self).items() if name not in unused}
 
 
 def collect(config: CollectionConfig, open_source: Callable[[], GameSource]) -> dict[str, Any]:

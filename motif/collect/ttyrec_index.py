@@ -1,0 +1,184 @@
+"""Which recordings lie in a folder, as a database of ``nle.dataset``; are they whole?"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import io
+import re
+import sqlite3
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from motif.errors import DatasetError, MissingPackageError
+from motif.types import AnyArray
+
+EXPECTED = (
+    "expected one of: NLE's layout (<folder>/<run>/*.xlogfile beside its *.ttyrec3.bz2), "
+    "NLD-NAO's (<folder>/xlogfile.*, blacklist.txt and <player>/*.ttyrec.bz2), "
+    "or files *.ttyrec.bz2, *.ttyrec2.bz2, *.ttyrec3.bz2 anywhere below it"
+)
+FRAMES_AT_ONCE = 512
+LONGEST_RECORD = 1 << 20  # bytes that a terminal gets at once; a screen is a few thousand
+SCREEN, KEY, SCORE = range(3)  # channels of versions 2 and 3
+
+_NAME = re.compile(r"\.ttyrec([23]?)\.bz2\Z")
+
+
+class DamagedRecording(Exception):
+    """A ttyrec that is cut short, or is none."""
+
+
+def index_folder(folder: Path, number: int, database: Path) -> list[tuple[str, int]]:
+    """Add the games below ``folder`` to ``database``, which is made if it isn't there.
+
+    The layout decides how: NLE's own functions for NLD-AA and NLD-NAO; otherwise each file is a
+    game of which nothing else is known.
+
+    Returns:
+        Its games in a fixed order, as names of a dataset in the database and ids of a game.
+
+    Raises:
+        DatasetError: there is nothing to read.
+        MissingPackageError: NLE is not installed.
+    """
+    try:
+        from nle import dataset as nld
+    except ModuleNotFoundError:
+        raise MissingPackageError("--ttyrec needs nle; run: pip install -e '.[rl]'") from None
+    if not folder.is_dir():
+        raise DatasetError(f"--ttyrec {folder} is not a folder; {EXPECTED}")
+    if not database.exists():
+        nld.db.create(str(database))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # they report with print
+            if any(folder.glob("xlogfile.*")):
+                nld.add_altorg_directory(str(folder), f"{number}", str(database))
+            elif any(folder.glob("*/*.xlogfile")):
+                nld.add_nledata_directory(str(folder), f"{number}", str(database))
+            else:
+                _add_plain_files(folder, f"{number}", database)
+    except (AssertionError, LookupError, OSError, ValueError, sqlite3.Error) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DatasetError(f"--ttyrec {folder} cannot be indexed ({reason}); {EXPECTED}") from None
+    games = _games(database, number)
+    if not games:
+        raise DatasetError(f"--ttyrec {folder} holds no recorded game; {EXPECTED}")
+    return games
+
+
+def _add_plain_files(folder: Path, name: str, database: Path) -> None:
+    """A dataset for each version of the format (``<name>``, ``<name>.2``, ``<name>.3``)."""
+    from nle.dataset import db
+
+    with db.db(filename=str(database), rw=True) as connection:
+        known = set()
+        for path in sorted(folder.rglob("*.ttyrec*.bz2")):
+            match = _NAME.search(path.name)
+            if match is None:
+                continue
+            version = int(match[1] or 1)
+            dataset = f"{name}.{version}"
+            if version not in known:
+                db.create_dataset(dataset, str(folder), version, connection, commit=False)
+                known.add(version)
+            game = connection.execute("INSERT INTO games (gameid) VALUES (NULL)").lastrowid
+            db.add_games(dataset, game, conn=connection, commit=False)
+            row = (str(path.relative_to(folder)), 0, path.stat().st_size, 0.0, game)
+            connection.execute("INSERT INTO ttyrecs VALUES (?,?,?,?,?)", row)
+        connection.commit()
+
+
+def _games(database: Path, number: int) -> list[tuple[str, int]]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute(
+            "SELECT dataset_name, gameid FROM datasets "
+            "WHERE dataset_name = ? OR dataset_name LIKE ? ORDER BY gameid",
+            (f"{number}", f"{number}.%"),
+        )
+        return [(str(name), int(game)) for name, game in rows if game > 0]
+
+
+def count_frames(path: Path, version: int) -> int:
+    """Read a recording to its end; how many frames NLE's converter makes of it.
+
+    In version 1 every write to the terminal is a frame; in the later ones every key is, with the
+    screen on which it was pressed.
+
+    Raises:
+        DamagedRecording: it is cut short or no ttyrec of this version. NLE's converter would stop
+            there without a word, and some of these would crash it.
+    """
+    frames = scores = 0
+    for channel in _channels(path, version):
+        frames += version == 1 or channel == KEY
+        scores = scores + 1 if channel == SCORE else 0 if channel == KEY else scores
+        if channel > SCORE or scores > 1:
+            raise DamagedRecording(f"no ttyrec of version {version}")
+    if not frames:
+        raise DamagedRecording("no frames")
+    return frames
+
+
+def _channels(path: Path, version: int) -> Iterator[int]:
+    """The channel of each record: when, how long (3 int32), from version 2 on channel, bytes."""
+    header = struct.Struct("<iii" if version == 1 else "<iiiB")
+    try:
+        with io.BufferedReader(bz2.open(path), 1 << 16) as file:  # type: ignore[arg-type]
+            while start := file.read(header.size):
+                if len(start) < header.size:
+                    raise DamagedRecording("cut short")
+                _, _, length, *channel = header.unpack(start)
+                if length == 0:  # alt.org has such; NLE takes them for the end
+                    return
+                if not 0 < length <= LONGEST_RECORD or (channel == [SCORE] and length != 4):
+                    raise DamagedRecording(f"no ttyrec of version {version}")
+                if len(file.read(length)) < length:
+                    raise DamagedRecording("cut short")
+                yield channel[0] if channel else SCREEN
+    except EOFError:
+        raise DamagedRecording("cut short") from None
+    except (OSError, ValueError) as error:
+        raise DamagedRecording(str(error)) from None
+
+
+class Recording:
+    """One game of the database: its files, what the list of games knows of it, its frames."""
+
+    def __init__(self, database: Path, dataset: str, game: int) -> None:
+        from nle import dataset as nld
+
+        self._nle = nld.TtyrecDataset(
+            dataset,
+            batch_size=1,
+            seq_length=FRAMES_AT_ONCE,
+            dbfilename=str(database),
+            shuffle=False,
+            subselect_sql="SELECT ?",
+            subselect_sql_args=(game,),
+        )
+        with nld.db.db(filename=str(database)) as connection:
+            root = Path(nld.db.get_root(dataset, connection))
+            self.version: int = nld.db.get_ttyrec_version(dataset, connection)
+        self._game = game
+        self.paths = [root / path for path in self._nle.get_paths(game)]
+        self.facts: dict[str, Any] = dict(self._nle.get_meta(game))  # columns of the xlogfile
+
+    def count_frames(self) -> int:
+        """See :func:`count_frames`."""
+        total = 0
+        for path in self.paths:
+            try:
+                total += count_frames(path, self.version)
+            except DamagedRecording as error:
+                raise DamagedRecording(f"{path}: {error}") from None
+        return total
+
+    def chunks(self) -> Iterator[dict[str, AnyArray]]:
+        """The frames in turn: NLE's arrays, without the axis of the batch, reused each time."""
+        for batch in self._nle:
+            length = int((batch["gameids"][0] == self._game).sum())
+            if length:
+                yield {key: array[0, :length] for key, array in batch.items()}
