@@ -79,7 +79,7 @@ def read_screens(
             now[2:] = status[2:]
             score = status[SCORE] if scores is None else scores[index]
             now[SCORE] = score or last[SCORE]  # 0 once the game is over
-            if row in MAP_ROWS and not _window_or_question(screen, row, column):
+            if _is_on_map(screen, row, column):
                 now[:2] = column, row - 1
             text = read_message(screen, row, column)
             if text:
@@ -91,20 +91,19 @@ def read_screens(
 def read_message(screen: AnyArray, row: int, column: int) -> bytes:
     """The message on ``screen`` (24, 80) whose cursor is at (row, column); empty if there is none.
 
-    Rows that a long message was wrapped into are joined by a space, --More-- is dropped. What
-    stands beside a menu or a text window is no message, for the player has seen it before.
+    Byte for byte what NLE's ``message`` holds: rows that a long message was wrapped into are joined
+    by a newline, a question keeps its last blank, --More-- is dropped. What stands beside a menu or
+    a text window is no message, for the player has seen it before.
     """
     first = _text(screen, 0)
     if not first or first.startswith(b" "):
         return b""
-    if row == 0:  # a question, with its blank at the end, or --More--
-        return screen[0, :column].tobytes().removesuffix(_MORE)
-    if not _window_or_question(screen, row, column):
-        return first.removesuffix(_MORE)
-    if not _is_wrapped(screen, row, column):
-        return b""
-    rows = [_text(screen, above) for above in range(row)] + [_before(screen, row, column)]
-    return b" ".join(rows).removesuffix(_MORE).strip()
+    if row == 0:  # a question, or --More--
+        return screen[0, :column].tobytes().replace(b"\0", b" ").removesuffix(_MORE)
+    wrapped = _unwrap(screen, row, column)
+    if wrapped is not None:
+        return wrapped
+    return b"" if _below_window(screen, row, column) else first.removesuffix(_MORE)
 
 
 def read_status(screen: AnyArray) -> AnyArray | None:
@@ -161,22 +160,41 @@ def _to_25(strength: int) -> int:
     return 19 + strength // 50 if strength <= 121 else min(strength, 125) - 100
 
 
-def _window_or_question(screen: AnyArray, row: int, column: int) -> bool:
-    """Does the cursor wait below a menu, a text window or a message of several rows?"""
-    before = _before(screen, row, column)
-    return bool(_PAGE_END.search(before)) or _is_wrapped(screen, row, column)
+def _is_on_map(screen: AnyArray, row: int, column: int) -> bool:
+    """Does the cursor show where the hero is?"""
+    if row not in MAP_ROWS or _below_window(screen, row, column):
+        return False
+    return _unwrap(screen, row, column) is None
 
 
-def _is_wrapped(screen: AnyArray, row: int, column: int) -> bool:
-    """Does the message go on to ``row``, where the cursor waits for a key?"""
-    if not 0 < row < MESSAGE_ROWS:
-        return False
-    before, first = _before(screen, row, column), _text(screen, 0)
-    if before.startswith(b" ") or len(first) < SHORTEST_FULL_ROW:
-        return False
-    if before.endswith(_MORE):  # in a window it stands apart, below the text
-        return not before.removesuffix(_MORE).endswith(b" ")
-    return before.endswith(_QUESTION_END) and before == _text(screen, row)
+def _below_window(screen: AnyArray, row: int, column: int) -> bool:
+    """Does the cursor wait below a menu or a text window?"""
+    return bool(_PAGE_END.search(_before(screen, row, column)))
+
+
+def _unwrap(screen: AnyArray, row: int, column: int) -> bytes | None:
+    """The message that goes on to ``row``, where the cursor waits for a key; else ``None``.
+
+    NLE's terminal goes down at a newline without going to the left, so that the second row begins
+    below the first one's end, and goes on at the left of the third.
+    """
+    first = _text(screen, 0)
+    if not 0 < row < MESSAGE_ROWS or len(first) < SHORTEST_FULL_ROW:
+        return None
+    rows = [_text(screen, above) for above in range(1, row)] + [_before(screen, row, column)]
+    if rows[0][: len(first)].isspace():
+        full = [text.ljust(screen.shape[1]) for text in rows[:-1]]
+        rows = [b"".join([*full, rows[-1]])[len(first) :]]
+    if any(not text or text.startswith(b" ") for text in rows):
+        return None
+    text = b"\n".join([first, *rows])
+    if text.endswith(_MORE):
+        text = text.removesuffix(_MORE)
+        return None if text.endswith(b" ") else text.rstrip()  # in a window it stands apart
+    is_question = text.endswith(_QUESTION_END) and _before(screen, row, column) == _text(
+        screen, row
+    )
+    return text + b" " if is_question else None
 
 
 def _before(screen: AnyArray, row: int, column: int) -> bytes:

@@ -34,6 +34,10 @@ class TtyrecGames:
         folders: see :data:`motif.collect.ttyrec_index.EXPECTED` for their layouts.
         longest: frames kept of a game.
 
+    Attributes:
+        database: NLE's index, removed with this object.
+        recorded: all games, as :class:`motif.collect.ttyrec_index.Recording` takes them.
+
     Raises:
         DatasetError: a folder holds no recorded games.
     """
@@ -42,20 +46,20 @@ class TtyrecGames:
         self._longest, self._seed = longest, seed
         scratch = tempfile.mkdtemp(prefix="motif-ttyrec-")
         weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
-        self._database = Path(scratch) / "ttyrecs.db"
+        self.database = Path(scratch) / "ttyrecs.db"
         games = [
             game
             for number, folder in enumerate(folders)
-            for game in index_folder(folder, number, self._database)
+            for game in index_folder(folder, number, self.database)
         ]
         order = np.random.default_rng(seed).permutation(len(games))
-        self._games = [games[index] for index in order]
+        self.recorded = [games[index] for index in order]
 
     def games(self, first: int) -> Iterator[Game]:
         """The readable games from number ``first`` on."""
         number = skipped = 0
-        for dataset, game in self._games:
-            recording = Recording(self._database, dataset, game)
+        for dataset, game in self.recorded:
+            recording = Recording(self.database, dataset, game)
             try:
                 frames = recording.count_frames()
             except DamagedRecording as error:
@@ -118,8 +122,8 @@ def _settled(part: dict[str, AnyArray]) -> dict[str, AnyArray]:
     new = np.zeros(len(part["timestamps"]), dtype=bool)
     new[0] = True
     for key in ("tty_chars", "tty_colors", "tty_cursor"):
-        array = part[key]
-        new[1:] |= (array[1:] != array[:-1]).reshape(len(array) - 1, -1).any(axis=1)
+        changed = part[key][1:] != part[key][:-1]
+        new[1:] |= changed.any(axis=tuple(range(1, changed.ndim)))
     return {key: array[new] for key, array in part.items()}
 
 
