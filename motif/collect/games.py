@@ -14,6 +14,7 @@ from motif.errors import ConfigError
 from motif.types import AnyArray
 
 OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")
+PLAYER_KEYS = ("glyphs",)  # shown to the player, not kept
 CHARACTER = "mon-hum-neu-mal"  # NLE's default; a neutral human male monk
 
 
@@ -53,7 +54,7 @@ def make_environment(task: str, max_episode_steps: int) -> Any:
     # Not by gymnasium.make's arguments: it would take max_episode_steps for itself.
     spec = copy.deepcopy(gymnasium.spec(task))
     spec.kwargs |= {
-        "observation_keys": OBSERVATION_KEYS,
+        "observation_keys": (*OBSERVATION_KEYS, *PLAYER_KEYS),
         "character": CHARACTER,
         "max_episode_steps": max_episode_steps,
     }
