@@ -80,14 +80,22 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
         argument: dict[str, Any] = {"default": field.default, **field.metadata["argument"]}
         if "action" not in argument:
             argument |= {k: v for k, v in _type_of(hints[field.name]).items() if k not in argument}
-        shown = "" if field.default in (None, "") else f" (default: {field.default})"
+        default = " ".join(field.default) if isinstance(field.default, tuple) else field.default
+        shown = "" if default in (None, "") else f" (default: {default})"
         argument["help"] = field.metadata["help"].replace("%", "%%") + shown
         parser.add_argument(f"--{field.name}", **argument)
+
+
+class _StoreTuple(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
+        setattr(namespace, self.dest, tuple(values))
 
 
 def _type_of(hint: Any) -> dict[str, Any]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         (hint,) = (arm for arm in typing.get_args(hint) if arm is not type(None))
+    if typing.get_origin(hint) is tuple:  # of any length: one or more values after the flag
+        return {**_type_of(typing.get_args(hint)[0]), "nargs": "+", "action": _StoreTuple}
     if typing.get_origin(hint) is typing.Literal:
         return {"choices": typing.get_args(hint)}
     if hint is bool:

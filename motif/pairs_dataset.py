@@ -45,6 +45,9 @@ ARRAYS = {
     "experience_level": ArraySpec("info", 2, (), "iuf"),
     "character": ArraySpec("info", 2, (), "SUiu"),  # Python objects are never read
 }
+# What only some datasets have; weight: --sampling rare (see motif_dataset_zipped/README.md).
+EXTRA_ARRAYS = {"weight": ArraySpec("info", 2, (), "f")}
+_SPECS = ARRAYS | EXTRA_ARRAYS
 
 
 def arrays_present(directory: str | Path) -> list[str]:
@@ -61,7 +64,7 @@ class PairsDataset:
 
     Args:
         directory: the dataset's folder.
-        keys: the arrays to open and check (names of :data:`ARRAYS`).
+        keys: the arrays to open and check (names of :data:`ARRAYS` or :data:`EXTRA_ARRAYS`).
 
     Raises:
         DatasetError: a file is missing, truncated, of another length, shape or dtype.
@@ -74,7 +77,7 @@ class PairsDataset:
                 f"no dataset in {self.directory}; make one: "
                 + COLLECT_COMMAND.format(self.directory)
             )
-        self.arrays = {key: _open_array(self.path(key), ARRAYS[key]) for key in keys}
+        self.arrays = {key: _open_array(self.path(key), _SPECS[key]) for key in keys}
         lengths = {self.path(key): len(array) for key, array in self.arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{path}: {length}" for path, length in lengths.items())
@@ -82,7 +85,7 @@ class PairsDataset:
 
     def path(self, key: str) -> Path:
         """Where the array ``key`` lies."""
-        return self.directory / ARRAYS[key].folder / f"{key}.npy"
+        return self.directory / _SPECS[key].folder / f"{key}.npy"
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))

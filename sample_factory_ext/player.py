@@ -21,18 +21,26 @@ from sample_factory_ext.train import register_components
 
 
 class CheckpointPlayer:
-    """Plays with the last policy of a run; actions are sampled.
+    """Plays with a policy of a run; actions are sampled.
+
+    Args:
+        env_steps: of the policy's checkpoint; None: the last one.
 
     Raises:
         CheckpointError: the run holds no policy, or a damaged one.
     """
 
-    def __init__(self, run_folder: Path, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        device: str | torch.device = "cpu",
+        env_steps: int | None = None,
+    ) -> None:
         self.config = read_run_config(run_folder)
         self.device = torch.device(device)
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # one observation at a time is too little work for more
-        checkpoint = read_policy_checkpoint(run_folder, self.device)
+        checkpoint = read_policy_checkpoint(run_folder, self.device, env_steps)
         self.env_steps = int(checkpoint["env_steps"])
         self.name = f"{run_folder.name}@{self.env_steps}"
         register_components()

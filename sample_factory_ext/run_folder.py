@@ -62,8 +62,10 @@ def policy_checkpoints(run_folder: Path, policy: int = 0) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def read_policy_checkpoint(run_folder: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """The last policy checkpoint of a run.
+def read_policy_checkpoint(
+    run_folder: Path, device: str | torch.device = "cpu", env_steps: int | None = None
+) -> dict[str, Any]:
+    """The policy checkpoint of a run with so many environment steps; None: the last one.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
@@ -74,7 +76,14 @@ def read_policy_checkpoint(run_folder: Path, device: str | torch.device = "cpu")
             f"no policy checkpoint in {run_folder / 'checkpoint_p0'}; train one: python -m "
             f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
         )
-    return _load(list(checkpoints.values())[-1], device)
+    if env_steps is None:
+        env_steps = max(checkpoints)
+    if env_steps not in checkpoints:
+        raise CheckpointError(
+            f"{run_folder} has no policy checkpoint with {env_steps} environment steps; "
+            f"there are: {', '.join(map(str, checkpoints))}"
+        )
+    return _load(checkpoints[env_steps], device)
 
 
 def _load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:

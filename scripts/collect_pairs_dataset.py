@@ -2,10 +2,12 @@
 
     python -m scripts.collect_pairs_dataset --directory motif_dataset --num_pairs 20000
 
-Another command line, for games of a trained agent (any run of scripts.main):
+Another command line, for games that a scripted player, an early policy of an RL run (any run of
+scripts.main) and its last policy play in turns:
 
     python -m scripts.collect_pairs_dataset --directory motif_dataset --num_pairs 100000 \\
-        --policy checkpoint --checkpoint train_dir/rl_saving_dir/standard_motif
+        --policy explorer checkpoint --checkpoint train_dir/rl_saving_dir/standard_motif@10002432 \\
+        train_dir/rl_saving_dir/standard_motif
 
 Games that others played, or our agents recorded (docs/ttyrec.md):
 
@@ -41,26 +43,56 @@ def open_source(config: CollectionConfig) -> GameSource:
         folders = [Path(folder) for folder in config.ttyrec]
         return TtyrecGames(folders, config.max_episode_steps, config.seed)
     environment = make_environment(config.task, config.max_episode_steps)
-    return PlayedGames(environment, [make_player(config, environment.action_space.n)], config.seed)
+    players = make_players(config, [int(key) for key in environment.unwrapped.actions])
+    return PlayedGames(environment, players, config.seed)
 
 
-def make_player(config: CollectionConfig, num_actions: int) -> Player:
-    """The player that ``config`` names.
+def make_players(config: CollectionConfig, keys: Sequence[int]) -> list[Player]:
+    """The players in the order of ``--policy``, where ``checkpoint`` stands for all checkpoints.
+
+    Args:
+        keys: of the environment's actions.
 
     Raises:
-        CheckpointError: the run folder is not there.
+        CheckpointError: a run folder or checkpoint is not there, or named twice.
     """
-    if config.checkpoint is None:
-        return RandomPlayer(num_actions)
-    run_folder = Path(config.checkpoint)
-    if not run_folder.is_dir():
+    players: list[Player] = []
+    for policy in config.policy:
+        if policy == "random":
+            players.append(RandomPlayer(len(keys)))
+        elif policy == "explorer":
+            from motif.collect.explorer import ExplorerPlayer
+
+            players.append(ExplorerPlayer(keys))
+        else:
+            players.extend(map(load_player, config.checkpoint))
+    names = [player.name for player in players]
+    for name in names:
+        if names.count(name) > 1:
+            raise CheckpointError(
+                f"two players are called {name}; name each checkpoint once, and rename one of two "
+                "run folders of the same name"
+            )
+    return players
+
+
+def load_player(checkpoint: str) -> Player:
+    """The policy that ``RUN[@STEPS]`` names.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    run, _, steps = checkpoint.rpartition("@")
+    if not (run and steps.isdecimal()) or Path(checkpoint).is_dir():
+        run, steps = checkpoint, ""
+    if not Path(run).is_dir():
         raise CheckpointError(
-            f"no RL run in {run_folder}; train one with python -m scripts.main, "
-            "or collect with --policy random"
+            f"no RL run in {run}; train one with python -m scripts.main, "
+            "or collect with --policy random or explorer"
         )
     from sample_factory_ext.player import CheckpointPlayer
 
-    return CheckpointPlayer(run_folder, device="cpu")
+    return CheckpointPlayer(Path(run), device="cpu", env_steps=int(steps) if steps else None)
 
 
 def collect_and_report(config: CollectionConfig) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +21,13 @@ from tqdm import tqdm
 
 from motif.atomic_write import write_json
 from motif.cli import option
-from motif.collect.pairs import count_starts, sample_sides, windows
+from motif.collect.pairs import count_starts, message_rarity, sample_sides, windows
 from motif.collect.sources import GameSource
 from motif.collect.staging import Staging
 from motif.data_files import read_json
 from motif.errors import ConfigError, DamagedFileError, DatasetError
 from motif.file_lock import only_run
-from motif.pairs_dataset import ARRAYS
+from motif.pairs_dataset import ARRAYS, EXTRA_ARRAYS
 from motif.types import AnyArray
 
 STAGING = ".collecting"
@@ -42,16 +42,20 @@ class CollectionConfig:
 
     directory: str = option("motif_dataset", "folder of the dataset")
     num_pairs: int = option(20_000, "pairs to sample; the release has 100,000")
-    policy: Literal["random", "checkpoint"] = option("random", "who plays the games")
-    checkpoint: str | None = option(
-        None, "folder of an RL run (<train_dir>/<experiment>), for --policy checkpoint"
+    policy: tuple[Literal["random", "explorer", "checkpoint"], ...] = option(
+        ("random",),
+        "who plays: game k falls to player k mod their number; random: any action; explorer: a "
+        "scripted player; checkpoint: each of --checkpoint, in their order",
     )
-    ttyrec: list[str] | None = option(
-        None,
+    checkpoint: tuple[str, ...] = option(
+        (),
+        "for --policy checkpoint, RUN[@STEPS]: folders of RL runs (<train_dir>/<experiment>) and "
+        "the environment steps of their policy; without @STEPS the last policy there is",
+    )
+    ttyrec: tuple[str, ...] = option(
+        (),
         "folders of recorded games to take instead of playing: NLD-AA, NLD-NAO, a --save_dir of "
         "ours, or plain .ttyrec.bz2 files",
-        type=str,
-        nargs="+",
         metavar="DIR",
     )
     task: str = option("NetHackScore-v1", "Gymnasium id of the task that is played")
@@ -59,10 +63,19 @@ class CollectionConfig:
     max_episode_steps: int = option(
         5000, "agent steps after which a game is ended; with --ttyrec, frames kept of a game"
     )
-    seed: int = option(777, "of the games, the player and the sampling")
+    seed: int = option(777, "of the games, the players and the sampling")
+    sampling: Literal["uniform", "rare"] = option(
+        "uniform", "of observations: all alike, as in the release, or rare messages more often"
+    )
+    rarity_exponent: float = option(
+        0.5, "for --sampling rare: a message seen n times has the weight n**-rarity_exponent"
+    )
+    candidates: int = option(
+        4, "for --sampling rare: how many observations to choose from, for each that is chosen"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("num_pairs", "seq_len", "max_episode_steps"):
+        for name in ("num_pairs", "seq_len", "max_episode_steps", "candidates"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
@@ -72,28 +85,44 @@ class CollectionConfig:
                 f"--seq_len {self.seq_len} is longer than any game "
                 f"(--max_episode_steps {self.max_episode_steps})"
             )
-        if self.ttyrec is not None:
+        if self.ttyrec:
             self._refuse_playing()
-        if (self.policy == "checkpoint") != (self.checkpoint is not None):
+        if not 0 <= self.rarity_exponent <= 2:
             raise ConfigError(
-                "--policy checkpoint and --checkpoint RUN belong together: "
-                f"got --policy {self.policy}, --checkpoint {self.checkpoint}"
+                f"--rarity_exponent must be between 0 and 2, got {self.rarity_exponent}"
+            )
+        if len(set(self.policy)) < len(self.policy):
+            raise ConfigError(f"--policy {' '.join(self.policy)} names a player twice")
+        if ("checkpoint" in self.policy) != bool(self.checkpoint):
+            raise ConfigError(
+                "--policy checkpoint and --checkpoint RUN belong together: got --policy "
+                f"{' '.join(self.policy)}, --checkpoint {' '.join(self.checkpoint) or None}"
             )
 
     def _refuse_playing(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in OF_PLAYING and value != field.default:
+                given = " ".join(value) if isinstance(value, tuple) else value
                 raise ConfigError(
-                    f"--ttyrec takes recorded games, so --{field.name} {value} means nothing; "
+                    f"--ttyrec takes recorded games, so --{field.name} {given} means nothing; "
                     "leave one of them out"
                 )
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What two runs must share to work on the same dataset."""
+        """What two runs must share to work on the same dataset, as JSON has it."""
         unused = ("directory", *(OF_PLAYING if self.ttyrec else ()))
-        return {name: value for name, value in vars(self).items() if name not in unused}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+            if name not in unused
+        }
+
+    @property
+    def candidates_per_pair(self) -> int:
+        """How many sides the games must offer for each pair."""
+        return 2 * (self.candidates if self.sampling == "rare" else 1)
 
 
 def collect(config: CollectionConfig, open_source: Callable[[], GameSource]) -> dict[str, Any]:
@@ -134,7 +163,7 @@ def _take_games(
     config: CollectionConfig, open_source: Callable[[], GameSource], staging: Staging
 ) -> None:
     """Take games until they yield enough sides; the last one is kept whole."""
-    needed = 2 * config.num_pairs
+    needed = config.candidates_per_pair * config.num_pairs
     sides = sum(count_starts(length, config.seq_len) for length in staging.per_game["length"])
     if sides >= needed:
         return
@@ -154,7 +183,8 @@ def _take_games(
     if sides < needed:
         shutil.rmtree(staging.folder)  # else another --num_pairs would be refused
         raise DatasetError(
-            f"there are {len(staging)} games, good for {sides // 2} pairs, and no more; "
+            f"there are {len(staging)} games, good for "
+            f"{sides // config.candidates_per_pair} pairs, and no more; "
             f"--num_pairs {config.num_pairs} needs other sources or must be smaller"
         )
     staging.flush(_today())
@@ -164,13 +194,16 @@ def _write_arrays(config: CollectionConfig, staging: Staging) -> None:
     """Write ``data`` and ``info`` into the staging folder, one block of games at a time."""
     rng = np.random.default_rng(config.seed)
     sides = (config.num_pairs, 2)
-    game_of_side, start_of_side = sample_sides(
-        staging.per_game["length"], config.num_pairs, config.seq_len, rng
+    rarity = message_rarity(staging, config.rarity_exponent) if config.sampling == "rare" else None
+    game_of_side, start_of_side, weight_of_side = sample_sides(
+        staging.per_game["length"], config.num_pairs, config.seq_len, rng, rarity
     )
     info: dict[str, AnyArray] = {
         name: np.array(staging.per_game[name])[game_of_side] for name in INFO
     }
     info["character"] = np.array(staging.per_game["character"], np.bytes_)[game_of_side]
+    if config.sampling == "rare":
+        info["weight"] = weight_of_side.astype(np.float32)
     for name, values in info.items():
         _create(staging, name, values.shape, values.dtype)[:] = values
     data = [name for name, spec in ARRAYS.items() if spec.folder == "data"]
@@ -194,7 +227,7 @@ def _write_arrays(config: CollectionConfig, staging: Staging) -> None:
 
 
 def _path(staging: Staging, name: str) -> Path:
-    return staging.folder / ARRAYS[name].folder / f"{name}.npy"
+    return staging.folder / (ARRAYS | EXTRA_ARRAYS)[name].folder / f"{name}.npy"
 
 
 def _create(staging: Staging, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
@@ -224,11 +257,30 @@ def _provenance(config: CollectionConfig, staging: Staging) -> dict[str, Any]:
         "games": len(staging),
         "observations": sum(staging.per_game["length"]),
         "mean_score": float(np.mean(staging.per_game["score"])),
+        "players": _per_player(staging.per_game),
         "characters": sorted(set(staging.per_game["character"])),
         "nle": version("nle"),
         # NetHack reads the date: the same games come out again on the same date only.
         "dates": sorted(staging.dates),
     }
+
+
+def _per_player(per_game: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """How each player did."""
+    players = np.array(per_game["player"])
+    figures = {}
+    for name in dict.fromkeys(per_game["player"]):
+        length, score, deepest = (
+            np.array(per_game[key])[players == name] for key in ("length", "score", "deepest_level")
+        )
+        figures[name] = {
+            "games": len(length),
+            "observations": int(length.sum()),
+            "mean_score": float(score.mean()),
+            "median_score": float(np.median(score)),
+            "mean_deepest_level": float(deepest.mean()),
+        }
+    return figures
 
 
 def _today() -> str:
@@ -260,7 +312,7 @@ def _check_settings(config: CollectionConfig, path: Path, way_out: str) -> None:
         )
     made_with = _read_json(path).get("settings", {})
     different = [
-        f"--{name} {made_with.get(name)}, not {value}"
+        f"--{name} {_flag(made_with.get(name))}, not {_flag(value)}"
         for name, value in config.settings.items()
         if made_with.get(name) != value
     ]
@@ -269,3 +321,7 @@ def _check_settings(config: CollectionConfig, path: Path, way_out: str) -> None:
             f"{config.directory} was collected with {'; '.join(different)}; "
             f"use the same settings, or {way_out}"
         )
+
+
+def _flag(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

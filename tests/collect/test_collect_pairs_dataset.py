@@ -32,8 +32,8 @@ def test_a_trained_agent_plays(tmp_path, capsys, monkeypatch):
     asked = []
 
     class CheckpointPlayer(RandomPlayer):
-        def __init__(self, run_folder, device):
-            asked.append((run_folder, device))
+        def __init__(self, run_folder, device, env_steps):
+            asked.append((run_folder, device, env_steps))
             super().__init__(23)
 
     module = types.ModuleType("sample_factory_ext.player")
@@ -43,7 +43,7 @@ def test_a_trained_agent_plays(tmp_path, capsys, monkeypatch):
     run_folder.mkdir()
     command = ["--directory", str(tmp_path / "pairs"), *SMALL]
     assert main([*command, "--policy", "checkpoint", "--checkpoint", str(run_folder)]) == 0
-    assert asked == [(run_folder, "cpu")]
+    assert asked == [(run_folder, "cpu", None)]
     assert len(PairsDataset(tmp_path / "pairs")) == 60
 
 

@@ -99,7 +99,7 @@ def test_the_layout_is_the_spec_s(reference, tmp_path):
     assert pairs["score"].dtype == np.int64
     assert set(pairs["character"].ravel()) == {b"mon-hum-neu-mal"}
     made = json.loads(reference["collection.json"])
-    assert made["settings"]["policy"] == "random"
+    assert made["settings"]["policy"] == ["random"]
     assert made["settings"]["seed"] == 5
     assert made["observations"] >= 2 * PAIRS
     assert made["nle"] and made["dates"]
@@ -296,8 +296,11 @@ def test_damaged_settings_are_named(tmp_path):
         ({"max_episode_steps": -1}, "--max_episode_steps must be at least 1, got -1"),
         ({"seed": -1}, "--seed must not be negative, got -1"),
         ({"seq_len": 101}, "--seq_len 101 is longer than any game"),
-        ({"policy": "checkpoint"}, "--policy checkpoint and --checkpoint RUN belong together"),
-        ({"checkpoint": "run"}, "--policy checkpoint and --checkpoint RUN belong together"),
+        ({"policy": ("checkpoint",)}, "--checkpoint RUN belong together: got .*--checkpoint None"),
+        ({"checkpoint": ("run",)}, "--policy checkpoint and --checkpoint RUN belong together"),
+        ({"policy": ("random", "random")}, "--policy random random names a player twice"),
+        ({"candidates": 0}, "--candidates must be at least 1, got 0"),
+        ({"rarity_exponent": -0.1}, "--rarity_exponent must be between 0 and 2, got -0.1"),
     ],
 )
 def test_settings_that_cannot_work(tmp_path, settings, message):

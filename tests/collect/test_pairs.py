@@ -17,7 +17,7 @@ def test_sides_are_distinct_windows_inside_their_games(lengths, seq_len, seed):
     num_pairs = sum(count_starts(length, seq_len) for length in lengths) // 2
     if not num_pairs:
         return
-    game, start = sample_sides(lengths, num_pairs, seq_len, np.random.default_rng(seed))
+    game, start, _ = sample_sides(lengths, num_pairs, seq_len, np.random.default_rng(seed))
     assert game.shape == start.shape == (num_pairs, 2)
     assert (start >= 0).all() and (start + seq_len <= np.array(lengths)[game]).all()
     sides = list(zip(game.ravel(), start.ravel()))
@@ -27,13 +27,13 @@ def test_sides_are_distinct_windows_inside_their_games(lengths, seq_len, seed):
 
 
 def test_with_one_step_a_side_every_observation_is_used_once():
-    game, start = sample_sides([3, 5], 4, 1, np.random.default_rng(0))
+    game, start, _ = sample_sides([3, 5], 4, 1, np.random.default_rng(0))
     expected = {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4)}
     assert set(zip(game.ravel().tolist(), start.ravel().tolist())) == expected
 
 
 def test_games_meet_in_pairs():
-    game, _ = sample_sides([500, 500], 500, 1, np.random.default_rng(0))
+    game, _, _ = sample_sides([500, 500], 500, 1, np.random.default_rng(0))
     assert 0.4 < np.mean(game[:, 0] != game[:, 1]) < 0.6
 
 

@@ -385,11 +385,11 @@ def test_interrupted_then_resumed_equals_uninterrupted(recorded, tmp_path, monke
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"policy": "checkpoint", "checkpoint": "run"}, "so --policy checkpoint means nothing"),
-        ({"checkpoint": "run"}, "so --checkpoint run means nothing"),
+        ({"policy": ("checkpoint",), "checkpoint": ("run",)}, "so --policy checkpoint means nothing"),
+        ({"checkpoint": ("run",)}, "so --checkpoint run means nothing"),
         ({"task": "NetHackOracle-v1"}, "so --task NetHackOracle-v1 means nothing"),
     ],
 )
 def test_settings_of_playing_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
-        CollectionConfig(ttyrec=["somewhere"], **settings)
+        CollectionConfig(ttyrec=("somewhere",), **settings)
