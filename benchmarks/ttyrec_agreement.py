@@ -31,6 +31,7 @@ from nle.env.tasks import TASK_ACTIONS
 import motif.nethack  # noqa: F401  registers the tasks
 from benchmarks.env_steps import KeyRecorder
 from benchmarks.report import report
+from motif.collect.explorer import ExplorerPlayer
 from motif.collect.games import CHARACTER
 from motif.collect.players import Player, RandomPlayer
 from motif.collect.ttyrec import TtyrecGames, read_game
@@ -66,11 +67,8 @@ class Agreement:
 
 
 def make_player(name: str) -> Player:
-    if name == "random":
-        return RandomPlayer(len(TASK_ACTIONS))
-    from motif.collect.explorer import ExplorerPlayer
-
-    return ExplorerPlayer(TASK_ACTIONS)
+    keys = [int(key) for key in TASK_ACTIONS]
+    return RandomPlayer(len(keys)) if name == "random" else ExplorerPlayer(keys)
 
 
 def record(
@@ -154,7 +152,9 @@ def measure_speed(folder: Path) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--players", nargs="+", default=["random", "explorer"])
+    parser.add_argument(
+        "--players", nargs="+", default=["random", "explorer"], choices=["random", "explorer"]
+    )
     parser.add_argument("--games", type=int, default=20)
     parser.add_argument("--steps", type=int, default=2000)
     args = parser.parse_args()

@@ -157,7 +157,8 @@ def test_version_1_shows_what_version_3_does(ttyrecs, tmp_path):
     seen = [{decode(message) for message in game.arrays["message"]} for game in (new, old)]
     assert len(seen[0]) > 5
     assert seen[0] - seen[1] <= {""}
-    assert (old.turns, old.score) == (new.turns, new.score)
+    assert old.turns == new.turns
+    assert old.score in (new.score, 0)  # a strong hero's score does not fit on the screen
 
 
 def test_pieces_of_a_screen_and_repeats_are_no_frames_of_version_1(ttyrecs, tmp_path):
@@ -385,7 +386,7 @@ def test_interrupted_then_resumed_equals_uninterrupted(recorded, tmp_path, monke
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"policy": ("checkpoint",), "checkpoint": ("run",)}, "so --policy checkpoint means nothing"),
+        ({"policy": ("explorer", "random")}, "so --policy explorer random means nothing"),
         ({"checkpoint": ("run",)}, "so --checkpoint run means nothing"),
         ({"task": "NetHackOracle-v1"}, "so --task NetHackOracle-v1 means nothing"),
     ],
