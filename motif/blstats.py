@@ -9,11 +9,10 @@ from motif.types import AnyArray
 
 BLSTATS_SIZE = 27  # NLE_BLSTATS_SIZE of nle 1.0.0
 BLSTATS_CLIP = 5.0
+SCORE = 9  # NLE_BL_SCORE
 DEPTH = 12  # NLE_BL_DEPTH: levels below the surface, in whatever branch
 EXPERIENCE_LEVEL = 18  # NLE_BL_XP
 TURN = 20  # NLE_BL_TIME
-SCORE = 9  # NLE_BL_SCORE
-EXPERIENCE_LEVEL = 18  # NLE_BL_XP
 
 _SCALES = {
     0: 1 / 79,  # x
