@@ -46,6 +46,7 @@ format: $(VENV)/installed-dev  ## format the code
 
 bench: install  ## measure speed (8 minutes on 2 cores; let the machine be idle)
 	$(PY) -m benchmarks.env_steps
+	$(PY) -m benchmarks.open_dataset
 	$(PY) -m benchmarks.reward_training
 	$(PY) -m benchmarks.rl_throughput
 

@@ -110,7 +110,7 @@ def gather_facts(directory: str | Path) -> DatasetFacts:
     """Read a dataset of the layout, ours or the release's.
 
     Blocks are read one after the other; what stays in memory is 8 bytes an observation (which
-    distinct message it is) and the distinct messages.
+    distinct message it is) and the distinct messages. Pages of the files are the kernel's to drop.
 
     Raises:
         DatasetError: the dataset, or its ``collection.json``, is damaged.
