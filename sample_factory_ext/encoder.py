@@ -1,7 +1,7 @@
 """The policy's encoder ``nle_rgbcrop_encoder``: picture, status and message to 795 features.
 
-Paper, appendix on the agent; SPEC section 7. The cells of the screen travel, and the picture is
-drawn here, whole batches at a time.
+Paper, appendix on the agent; SPEC section 7. The cells of the screen travel. On a GPU the picture is
+drawn here, whole batches at a time; on the CPU the first layer reads the cells themselves.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from motif.blstats import BLSTATS_CLIP, BLSTATS_SCALE
 from motif.nethack.observations import CROP, TILE, tiles
+from sample_factory_ext.tile_convolution import KERNEL, STRIDE, TileConvolution
 
 CONVOLUTIONS = {  # channels out, kernel, stride
-    "convnet_simple": ((32, 8, 4), (64, 4, 2), (128, 3, 2)),
-    "convnet_impala": ((16, 8, 4), (32, 4, 2)),
-    "convnet_atari": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
+    "convnet_simple": ((32, KERNEL, STRIDE), (64, 4, 2), (128, 3, 2)),
+    "convnet_impala": ((16, KERNEL, STRIDE), (32, 4, 2)),
+    "convnet_atari": ((32, KERNEL, STRIDE), (64, 4, 2), (64, 3, 1)),
 }
 HEAD_FEATURES = 128
 
@@ -61,6 +62,8 @@ class PolicyEncoder(Encoder):
         super().__init__(cfg)
         self.draw = Drawing(cfg.picture_scale)
         self.picture_net, picture_size = _picture_net(cfg)
+        drawn = torch.from_numpy(tiles()).float() / cfg.picture_scale
+        self._first_layer = TileConvolution(drawn) if cfg.nonlinearity == "elu" else None
         status_size = obs_space["blstats"].shape[0]
         self.status_head = _head(cfg, status_size)
         self.message_head = _head(cfg, obs_space["message"].shape[0])
@@ -69,12 +72,23 @@ class PolicyEncoder(Encoder):
         self._out_size = picture_size + HEAD_FEATURES + status_size + HEAD_FEATURES
 
     def forward(self, obs_dict: dict[str, Tensor]) -> Tensor:
-        picture = self.picture_net(self.draw(obs_dict["cells"]))
+        picture = self._read_picture(obs_dict["cells"])
         status = obs_dict["blstats"] * self.blstats_scale
         status = status.clamp(-BLSTATS_CLIP, BLSTATS_CLIP).float()
         message = obs_dict["message"].float() / 255
         heads = self.status_head(status), status, self.message_head(message)
         return torch.cat((picture, *heads), dim=1)
+
+    def _read_picture(self, cells: Tensor) -> Tensor:
+        if self._first_layer is None or cells.is_cuda:
+            features: Tensor = self.picture_net(self.draw(cells))
+            return features
+        first, _, second, *_ = self.picture_net
+        size = _size_read(second)
+        features = self._first_layer(cells, first.weight, first.bias, size)
+        for layer in list(self.picture_net)[2:]:
+            features = layer(features)
+        return features
 
     def get_out_size(self) -> int:
         return self._out_size
@@ -99,6 +113,13 @@ def _picture_net(cfg: Any) -> tuple[PictureNet, int]:
         layers += [nn.Linear(features, cfg.rnn_size), nonlinearity(cfg)]
         features = cfg.rnn_size
     return PictureNet(*layers).to(memory_format=torch.channels_last), features
+
+
+def _size_read(second: nn.Conv2d) -> int:
+    """How much of the first layer's output (17x17) the second one reads a side."""
+    size = (CROP * TILE - KERNEL) // STRIDE + 1
+    kernel, stride = second.kernel_size[0], second.stride[0]
+    return (size - kernel) // stride * stride + kernel
 
 
 def _head(cfg: Any, features: int) -> nn.Sequential:
