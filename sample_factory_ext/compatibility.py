@@ -19,11 +19,14 @@ from typing import Any
 
 from sample_factory.algo.learning.learner import Learner
 from sample_factory.algo.runners.runner import Runner
+from sample_factory.algo.sampling import batched_sampling
+from sample_factory.algo.sampling.batched_sampling import BatchedVectorEnvRunner
 from sample_factory.cfg.arguments import cfg_dict
 from sample_factory.utils.utils import cfg_file, log
 
 from motif.atomic_write import write_json
 from motif.torch_file import read_torch_file, write_torch_file
+from sample_factory_ext.batched_games import GameVector, finished_games
 
 PARENT_WATCH_SECONDS = 1.0
 
@@ -38,6 +41,7 @@ def apply() -> None:
     _save_whole_checkpoints()
     _load_undamaged_checkpoints()
     _write_whole_config()
+    _sample_in_batches()
     _keep_the_terminal_quiet()
     # Not parent_process(): a spawned process imports this while it reads what it was sent, before
     # it knows that.
@@ -118,6 +122,18 @@ def _write_whole_config() -> None:
         write_json(cfg_file(self.cfg), cfg_dict(self.cfg))
 
     Runner._save_cfg = save_cfg
+
+
+def _sample_in_batches() -> None:
+    """Batched sampling ignores what single games report as they end, and is slow with them."""
+    original = BatchedVectorEnvRunner._process_env_step
+
+    @functools.wraps(original)
+    def process_env_step(self: Any, rewards: Any, dones: Any, infos: Any) -> Any:
+        return original(self, rewards, dones, finished_games(infos))
+
+    BatchedVectorEnvRunner._process_env_step = process_env_step
+    batched_sampling.SequentialVectorizeWrapper = GameVector
 
 
 def _keep_the_terminal_quiet() -> None:

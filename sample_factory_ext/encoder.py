@@ -1,7 +1,7 @@
 """The policy's encoder ``nle_rgbcrop_encoder``: picture, status and message to 795 features.
 
-Paper, appendix on the agent; SPEC section 7. The cells of the screen travel. On a GPU the picture is
-drawn here, whole batches at a time; on the CPU the first layer reads the cells themselves.
+Paper, appendix on the agent; SPEC section 7. The cells of the screen travel. On a GPU the picture
+is drawn here, whole batches at a time; on the CPU the first layer reads the cells themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from motif.blstats import BLSTATS_CLIP, BLSTATS_SCALE
 from motif.nethack.observations import CROP, TILE, tiles
+from sample_factory_ext.message_encoder import MessagePolicyEncoder
 from sample_factory_ext.tile_convolution import KERNEL, STRIDE, TileConvolution
 
 CONVOLUTIONS = {  # channels out, kernel, stride
@@ -131,6 +132,12 @@ def _head(cfg: Any, features: int) -> nn.Sequential:
     )
 
 
-def make_encoder(cfg: Any, obs_space: Any) -> PolicyEncoder:
+ENCODERS: dict[str, type[Encoder]] = {
+    "nle_rgbcrop_encoder": PolicyEncoder,
+    "nle_torchbeast_encoder": MessagePolicyEncoder,
+}
+
+
+def make_encoder(cfg: Any, obs_space: Any) -> Encoder:
     """The factory that Sample Factory calls."""
-    return PolicyEncoder(cfg, obs_space)
+    return ENCODERS[cfg.encoder_custom](cfg, obs_space)

@@ -16,7 +16,7 @@ from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 
 from motif.cli import boolean
 from motif.errors import ConfigError
-from sample_factory_ext.encoder import CONVOLUTIONS
+from sample_factory_ext.encoder import CONVOLUTIONS, ENCODERS
 
 ENVIRONMENT = "nle_fixed_eat_action"
 POLICY_ENCODER = "nle_rgbcrop_encoder"
@@ -69,6 +69,8 @@ DEFAULTS: dict[str, Any] = {
     "seed": 777,  # the release has none, and crashes without
 }
 
+ENCODER_SIZE = f"of {REWARD_ENCODER}; checks that the reward model was made with this"
+
 # name, default, type, help
 MOTIF_FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
     ("root_env", "NetHackScore-v1", str, "task: a Gymnasium id of motif.nethack"),
@@ -86,10 +88,10 @@ MOTIF_FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
     ("save_ttyrec_every", 0, int, "record every Nth game of each environment; 0: none"),
     ("save_dir", "", str, "where recordings go; empty: nle_data/"),
     ("reward_encoder", REWARD_ENCODER, str, "network of the reward model"),
-    ("encoder_custom", POLICY_ENCODER, str, "network of the policy"),
-    ("encoder_embedding_dim", None, int, "check that the reward model was made with this"),
-    ("encoder_hidden_dim", None, int, "check that the reward model was made with this"),
-    ("encoder_msg_model", None, str, "check that the reward model was made with this"),
+    ("encoder_custom", POLICY_ENCODER, str, f"network of the policy: {' or '.join(ENCODERS)}"),
+    ("encoder_embedding_dim", None, int, ENCODER_SIZE),
+    ("encoder_hidden_dim", None, int, ENCODER_SIZE),
+    ("encoder_msg_model", None, str, ENCODER_SIZE),
     ("encoder_extra_fc_layers", 1, int, "linear layers of --hidden_size after the convolutions"),
 )
 
@@ -159,6 +161,26 @@ def parse_rl_args(argv: Sequence[str] | None = None, evaluation: bool = False) -
     return cfg
 
 
+def settle_sampling(cfg: Any) -> None:
+    """Sample in batches, which is faster and the same otherwise, where the numbers allow it.
+
+    Raises:
+        ConfigError: the command line asks for it, and they don't.
+    """
+    games = cfg.num_envs_per_worker // cfg.worker_num_splits
+    rollouts = cfg.num_batches_per_epoch * cfg.batch_size // cfg.rollout
+    fits = not max(games, rollouts) % min(games, rollouts)
+    if "batched_sampling" not in cfg.cli_args:
+        cfg.batched_sampling = fits and cfg.num_policies == 1
+    elif cfg.batched_sampling and not fits:
+        raise ConfigError(
+            f"--batched_sampling True: the {games} games that step together (--num_envs_per_worker "
+            f"/ --worker_num_splits) and the {rollouts} rollouts of a training iteration "
+            "(--batch_size / --rollout) must divide one another; choose another "
+            "--num_envs_per_worker, or leave it out"
+        )
+
+
 def add_motif_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of :data:`MOTIF_FLAGS` and :data:`NO_EFFECT`."""
     for name, default, kind, text in MOTIF_FLAGS:
@@ -206,8 +228,8 @@ def _check_names(cfg: Any) -> None:
         raise ConfigError(
             f"--env {cfg.env}: the one there is is {ENVIRONMENT}; --root_env is the task"
         )
-    if cfg.encoder_custom != POLICY_ENCODER:
-        raise ConfigError(f"--encoder_custom {cfg.encoder_custom}: there is {POLICY_ENCODER}")
+    if cfg.encoder_custom not in ENCODERS:
+        raise ConfigError(f"--encoder_custom {cfg.encoder_custom}: there are {', '.join(ENCODERS)}")
     if cfg.reward_encoder != REWARD_ENCODER:
         raise ConfigError(f"--reward_encoder {cfg.reward_encoder}: there is {REWARD_ENCODER}")
     if cfg.encoder_conv_architecture not in CONVOLUTIONS:

@@ -135,12 +135,13 @@ class EpisodeLog:
 
     def record(self, runner: Runner, message: dict[str, Any], policy_id: int) -> None:
         """Sample Factory's handler for episode reports."""
-        episode = message["episodic"]
-        extra = episode["episode_extra_stats"]
-        values = {"return": episode["true_objective"], "length": episode["len"], **extra}
+        episode = dict(message["episodic"])
+        episode |= episode.pop("episode_extra_stats", {})  # batched sampling has them flat
+        episode |= {"return": episode["true_objective"], "length": episode["len"]}
+        columns = [np.atleast_1d(episode[name]) for name in EPISODE_COLUMNS[1:]]
         steps = runner.env_steps.get(policy_id, 0)
-        row = [steps, *(f"{float(values[name]):.6g}" for name in EPISODE_COLUMNS[1:])]
-        self._writer.writerow(row)
+        for values in zip(*columns):  # several games when sampling is batched
+            self._writer.writerow([steps, *(f"{float(value):.6g}" for value in values)])
         self._file.flush()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,8 @@ from motif.file_lock import only_run
 from motif.nethack import TASKS
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
-from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args
+from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args, settle_sampling
+from sample_factory_ext.recurrent_core import make_core
 from sample_factory_ext.run_folder import (
     EpisodeLog,
     ProgressBar,
@@ -33,9 +35,10 @@ from sample_factory_ext.run_folder import (
 
 
 def register_components() -> None:
-    """Make our environment and encoder known to Sample Factory in this process."""
+    """Make our environment and network known to Sample Factory in this process."""
     register_env(ENVIRONMENT, make_env)
     global_model_factory().register_encoder_factory(make_encoder)
+    global_model_factory().register_model_core_factory(make_core)
 
 
 def prepare(cfg: Any) -> Any:
@@ -49,6 +52,7 @@ def prepare(cfg: Any) -> Any:
     cfg.device = cfg.cli_args["device"] = device
     if cfg.root_env not in TASKS:
         raise ConfigError(f"--root_env {cfg.root_env}: the tasks are {', '.join(TASKS)}")
+    settle_sampling(cfg)
     check_reward(cfg)
     if cfg.save_ttyrec_every and cfg.save_dir:
         Path(cfg.save_dir).mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,8 @@ def train(argv: Sequence[str] | None = None) -> int:
 
 def _run(cfg: Any, run_folder: Path, resume_from: int) -> int:
     register_components()
+    # Large tensors in huge pages: the learner makes new ones all the time (docs/performance.md).
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     received: list[int] = []
 
     def interrupt(signum: int, frame: object) -> None:

@@ -1,0 +1,87 @@
+"""Batched sampling: one object that plays many games, and reports how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from sample_factory.algo.utils.make_env import (
+    BatchedMultiAgentWrapper,
+    BatchedVecEnv,
+    SequentialVectorizeWrapper,
+)
+from torch import Tensor
+
+from motif.types import AnyArray
+
+
+class GameVector(SequentialVectorizeWrapper):
+    """Several games in step, their observations side by side in arrays that are reused.
+
+    Sample Factory's own class makes some twenty tensors for each game and step; the values are the
+    same.
+
+    Args:
+        envs: as Sample Factory wraps them, one game each.
+    """
+
+    def __init__(self, envs: Sequence[BatchedVecEnv]) -> None:
+        super().__init__(envs)
+        self._games = [_unwrap(env) for env in envs]
+        spaces = self._games[0].observation_space.spaces
+        shape = (len(envs),)
+        self._arrays = {key: np.zeros(shape + s.shape, s.dtype) for key, s in spaces.items()}
+        self._rewards = np.zeros(shape, np.float32)
+        self._terminated, self._truncated = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        self.obs = {key: torch.from_numpy(array) for key, array in self._arrays.items()}
+        ends = self._rewards, self._terminated, self._truncated
+        self.rew, self.terminated, self.truncated = map(torch.from_numpy, ends)
+
+    def reset(self, **kwargs: Any) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        infos = []
+        for number, game in enumerate(self._games):
+            observation, info = game.reset(**kwargs)
+            self._observe(number, observation)
+            infos.append(info)
+        return self.obs, infos
+
+    def step(self, actions: AnyArray) -> tuple[Any, Tensor, Tensor, Tensor, list[dict[str, Any]]]:
+        """One step of each game; those that end begin anew."""
+        infos = []
+        for number, (game, action) in enumerate(zip(self._games, actions.tolist())):
+            observation, reward, terminated, truncated, info = game.step(action)
+            if terminated or truncated:
+                observation, info["reset_info"] = game.reset()
+            self._observe(number, observation)
+            self._rewards[number] = reward
+            self._terminated[number], self._truncated[number] = terminated, truncated
+            infos.append(info)
+        return self.obs, self.rew, self.terminated, self.truncated, infos
+
+    def _observe(self, number: int, observation: dict[str, AnyArray]) -> None:
+        for key, array in self._arrays.items():
+            array[number] = observation[key]
+
+
+def _unwrap(env: gymnasium.Env) -> gymnasium.Env:
+    while isinstance(env, (BatchedVecEnv, BatchedMultiAgentWrapper)):
+        env = env.env
+    return env
+
+
+def finished_games(infos: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+    """What the games that ended report, as Sample Factory's batched sampler takes it.
+
+    Returns:
+        By name one value a game; those of games that go on mean nothing.
+    """
+    reports: dict[str, Tensor] = {}
+    for number, info in enumerate(infos):
+        if "true_objective" in info:
+            report = {"true_objective": info["true_objective"], **info["episode_extra_stats"]}
+            for name, value in report.items():
+                reports.setdefault(name, torch.zeros(len(infos)))[number] = value
+    return reports
