@@ -26,6 +26,7 @@ class Config:
     folder: Path = option(Path("runs"), "of runs")
     kind: Literal["small", "large"] = option("small", "of model")
     verbose: bool = option(False, "say more")
+    players: tuple[Literal["one", "two"], ...] = option(("one",), "of the game")
     not_a_flag: int = 7
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ def test_types_follow_the_annotations():
     config = parse("--batch_size", "8", "--rate", "0.5", "--name", "a-b", "--folder", "x-y")
     assert config == Config(batch_size=8, rate=0.5, name="a-b", folder=Path("x-y"))
     assert parse("--kind", "large").kind == "large"
+    assert parse("--players", "two", "one").players == ("two", "one")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,8 @@ def test_no_boolean():
         (["--batch", "8"], "unrecognized arguments: --batch 8"),  # no abbreviations
         (["--batch_size", "many"], "invalid int value: 'many'"),
         (["--kind", "medium"], "invalid choice: 'medium'"),
+        (["--players", "one", "six"], "invalid choice: 'six'"),
+        (["--players"], "expected at least one argument"),
         (["--verbose", "maybe"], "expected True or False, got 'maybe'"),
         (["--not_a_flag", "3"], "unrecognized arguments: --not_a_flag 3"),
         (["--batch_size", "0"], "--batch_size must be at least 1, got 0"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import types
 
@@ -9,6 +11,7 @@ import pytest
 
 from motif.collect.players import RandomPlayer
 from motif.pairs_dataset import PairsDataset
+from sample_factory_ext.run_folder import policy_checkpoints
 from scripts.collect_pairs_dataset import main
 
 pytestmark = pytest.mark.nle
@@ -59,6 +62,44 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, flags, message):
     error = capsys.readouterr().err
     assert f"error: {message}" in error
     assert "Traceback" not in error
+
+
+def mixed(directory, run, steps):
+    players = ["--policy", "random", "checkpoint", "explorer"]
+    checkpoints = ["--checkpoint", f"{run}@{steps}", str(run)]
+    return ["--directory", str(directory), "--num_pairs", "250", "--max_episode_steps", "100",
+            *players, *checkpoints]  # fmt: skip
+
+
+def test_players_take_turns_and_the_same_ones_give_the_same_bytes(tmp_path, rl_run):
+    first, *_, last = policy_checkpoints(rl_run)
+    for name in ("one", "two"):
+        # two processes, since numba and torch keep much within one
+        command = [sys.executable, "-m", "scripts.collect_pairs_dataset"]
+        subprocess.run([*command, *mixed(tmp_path / name, rl_run, first)], check=True)
+    paths = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
+    assert len(paths) == 10
+    for path in paths:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
+    made = json.loads((tmp_path / "one/collection.json").read_text())
+    names = ["random", f"toy_agent@{first}", f"toy_agent@{last}", "explorer"]
+    assert list(made["players"]) == names
+    assert sum(player["games"] for player in made["players"].values()) == made["games"] >= 5
+
+
+def test_a_policy_that_is_not_there_lists_those_that_are(tmp_path, capsys, rl_run):
+    steps = list(policy_checkpoints(rl_run))
+    assert main(mixed(tmp_path, rl_run, 5)) == 2
+    error = (
+        f"no policy checkpoint with 5 environment steps; there are: {', '.join(map(str, steps))}"
+    )
+    assert error in capsys.readouterr().err
+
+
+def test_the_same_policy_twice_is_refused(tmp_path, capsys, rl_run):
+    last = max(policy_checkpoints(rl_run))
+    assert main(mixed(tmp_path, rl_run, last)) == 2
+    assert f"two players are called toy_agent@{last}; name each" in capsys.readouterr().err
 
 
 def test_a_flag_that_cannot_work_ends_like_a_wrong_flag(tmp_path, capsys):

@@ -134,6 +134,56 @@ def test_interrupted_then_resumed_equals_uninterrupted(tmp_path, reference, pati
     assert files_of(tmp_path) == reference
 
 
+@pytest.fixture(scope="module")
+def rare_reference(tmp_path_factory) -> dict[str, bytes]:
+    directory = tmp_path_factory.mktemp("rare")
+    collect(config_for(directory, sampling="rare", num_pairs=150), random_games)
+    return files_of(directory)
+
+
+def test_rare_sampling_makes_empty_messages_rarer_and_writes_the_weights(rare_reference, tmp_path):
+    for name, content in rare_reference.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    pairs = PairsDataset(tmp_path, keys=(*ARRAYS, "weight"))
+    made = json.loads(rare_reference["collection.json"])
+    assert made["observations"] >= 4 * 2 * len(pairs)
+    empty = ~pairs.messages.any(axis=(2, 3))
+    weight = pairs["weight"]
+    assert weight.dtype == np.float32 and weight.shape == (150, 2)
+    assert weight[empty].max() < 1 and len(np.unique(weight[empty])) == 1
+    played = list(itertools.islice(random_games().games(0), made["games"]))
+    share = np.mean(np.concatenate([~g.arrays["message"].any(axis=1) for g in played]))
+    assert empty.mean() < 0.7 * share
+    assert (empty / weight).sum() / (1 / weight).sum() == pytest.approx(share, abs=0.05)
+
+
+def test_rare_sampling_resumes_too(tmp_path, rare_reference):
+    config = config_for(tmp_path, sampling="rare", num_pairs=150)
+    with pytest.raises(KeyboardInterrupt):
+        collect(config, lambda: interrupted_games(700))
+    collect(config, random_games)
+    assert files_of(tmp_path) == rare_reference
+
+
+def test_provenance_tells_how_each_player_did(tmp_path):
+    players = [RandomPlayer(23), RandomPlayer(23)]
+    players[1].name = "other"
+    environment = make_environment("NetHackScore-v1", 100)
+    collect(config_for(tmp_path), lambda: PlayedGames(environment, players, 5))
+    made = json.loads((tmp_path / "collection.json").read_text())
+    games = list(itertools.islice(random_games().games(0), made["games"]))
+    assert list(made["players"]) == ["random", "other"]
+    other = games[1::2]
+    assert made["players"]["other"] == {
+        "games": len(other),
+        "observations": sum(map(len, other)),
+        "mean_score": np.mean([game.score for game in other]),
+        "median_score": np.median([game.score for game in other]),
+        "mean_deepest_level": np.mean([game.deepest_level for game in other]),
+    }
+
+
 @pytest.mark.parametrize("last", ["info", "collection.json", "data"])
 def test_a_crash_while_the_parts_are_renamed_loses_nothing(tmp_path, reference, monkeypatch, last):
     replace, rmtree = os.replace, collection.shutil.rmtree

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motif.collect.pairs import count_starts, sample_sides, windows
+from motif import messages
+from motif.collect.pairs import (
+    count_starts,
+    draw_systematically,
+    inclusion_probabilities,
+    message_rarity,
+    sample_sides,
+    windows,
+)
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 
@@ -50,3 +58,96 @@ def test_too_few_games_is_our_own_mistake():
 
 def test_windows_are_consecutive_rows():
     assert windows(np.array([4, 0]), 3).tolist() == [[4, 5, 6], [0, 1, 2]]
+
+
+@given(
+    sizes=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=60),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 9),
+)
+def test_inclusion_probabilities_and_draws(sizes, share, seed):
+    count = round(share * len(sizes))
+    inclusion = inclusion_probabilities(np.array(sizes), count)
+    assert inclusion.sum() == pytest.approx(count, abs=1e-6)
+    assert ((inclusion >= 0) & (inclusion <= 1)).all()
+    below = (
+        inclusion[(inclusion < 1) & (inclusion > 0)]
+        / np.array(sizes)[(inclusion < 1) & (inclusion > 0)]
+    )
+    if len(below):  # in proportion, and the certain ones are the larger ones
+        np.testing.assert_allclose(below, below[0])
+    drawn = draw_systematically(inclusion, np.random.default_rng(seed))
+    assert len(drawn) == len(set(drawn.tolist())) == count
+    assert set(np.nonzero(inclusion == 1)[0]) <= set(drawn.tolist())
+
+
+def test_each_is_drawn_with_its_probability():
+    inclusion = inclusion_probabilities(np.array([8.0, 4, 2, 1, 1, 1, 1]), 3)
+    assert inclusion[:3].tolist() == [1, 0.8, 0.4]
+    rng = np.random.default_rng(0)
+    counts = np.zeros(7)
+    for _ in range(4000):
+        order = rng.permutation(7)
+        counts[order[draw_systematically(inclusion[order], rng)]] += 1
+    bound = 5 * np.sqrt(inclusion * (1 - inclusion) / 4000)
+    assert (np.abs(counts / 4000 - inclusion) <= bound).all()
+
+
+COMMON, RARE = 900, 100  # observations with the one message, and with 100 others
+
+
+def rare_sides(num_pairs: int, seed: int, exponent: float = 0.5):
+    counts = np.where(np.arange(COMMON + RARE) < COMMON, COMMON, 1)
+    rarity = [counts[:300] ** -exponent, counts[300:] ** -exponent]
+    rng = np.random.default_rng(seed)
+    game, start, weight = sample_sides([300, 700], num_pairs, 1, rng, rarity)
+    return (game * 300 + start >= COMMON), weight
+
+
+def test_rare_messages_are_drawn_more_often_and_weights_undo_it():
+    shares, estimates = [], []
+    for seed in range(200):
+        is_rare, weight = rare_sides(50, seed)
+        shares.append(is_rare.mean())
+        estimates.append((is_rare / weight).sum() / (1 / weight).sum())
+    # 100 rare ones of size 1 against 900 of size 1/30, so 100 : 30
+    assert np.mean(shares) == pytest.approx(100 / 130, abs=0.01)
+    assert np.mean(estimates) == pytest.approx(RARE / (COMMON + RARE), abs=0.003)
+
+
+def test_exponent_0_is_uniform():
+    is_rare, weight = rare_sides(400, 0, exponent=0.0)
+    assert (weight == pytest.approx(1.0)) and weight.shape == (400, 2)
+    assert is_rare.mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_rarity_of_a_longer_side_is_its_mean():
+    rarity = [np.array([1.0, 1, 1, 1, 9, 9, 9, 9])]
+    draws = [sample_sides([8], 1, 2, np.random.default_rng(s), rarity) for s in range(50)]
+    _, start, weight = (np.concatenate(arrays) for arrays in zip(*draws))
+    assert weight[start >= 4].min() > weight[start <= 2].max()
+
+
+class Blocks:
+    """What staging hands out, a block at a time."""
+
+    def __init__(self, *blocks: list[list[str]]) -> None:
+        self._blocks = blocks
+
+    def blocks(self):
+        for games in self._blocks:
+            texts = [text for game in games for text in game]
+            yield 0, {"length": np.array([*map(len, games)]), "message": encode(texts)}
+
+
+def encode(texts: list[str]):
+    return np.stack([messages.encode(text) for text in texts])
+
+
+def test_rarity_counts_messages_over_all_games():
+    staging = Blocks([["", "a"], ["", "b", ""]], [["", "b"]])
+    rarity = message_rarity(staging, 0.5)
+    expected = [[0.5, 1], [0.5, 2**-0.5, 0.5], [0.5, 2**-0.5]]
+    assert len(rarity) == 3
+    for have, want in zip(rarity, expected):
+        np.testing.assert_allclose(have, want)
