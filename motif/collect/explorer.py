@@ -165,15 +165,14 @@ class ExplorerPlayer:
 
     def _answer(self, view: View) -> int | None:
         """The key that the message asks for, if it asks."""
-        message, last = view.message, self._last
+        message = view.message
         if b"direction?" in message:
             aim = self._rng.integers(NUM_COMPASS) if self._aim is None else self._aim
             self._aim, self._tried = None, None
             return COMPASS[aim]
         if b"Really attack" in message and self._tried is not None:
             there = view.y + DY[self._tried], view.x + DX[self._tried]
-            if last is not None:
-                view.level.peaceful.add(int(view.glyphs[there]))
+            view.level.peaceful.add(int(view.glyphs[there]))
             self._tried = None
             return ENTER
         if b"eat" in message and b"?" in message:
