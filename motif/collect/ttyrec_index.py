@@ -105,15 +105,17 @@ def count_frames(path: Path, version: int) -> int:
     """Read a recording to its end; how many frames NLE's converter makes of it.
 
     In version 1 every write to the terminal is a frame; in the later ones every key is, with the
-    screen on which it was pressed.
+    screen on which it was pressed. The last record of a file is lost on NLE's reader.
 
     Raises:
         DamagedRecording: it is cut short or no ttyrec of this version. NLE's converter would stop
             there without a word, and some of these would crash it.
     """
     frames = scores = 0
+    is_frame = False
     for channel in _channels(path, version):
-        frames += version == 1 or channel == KEY
+        frames += is_frame  # the one before, now that it isn't the last
+        is_frame = version == 1 or channel == KEY
         scores = scores + 1 if channel == SCORE else 0 if channel == KEY else scores
         if channel > SCORE or scores > 1:
             raise DamagedRecording(f"no ttyrec of version {version}")
@@ -132,6 +134,7 @@ def _channels(path: Path, version: int) -> Iterator[int]:
                     raise DamagedRecording("cut short")
                 _, _, length, *channel = header.unpack(start)
                 if length == 0:  # alt.org has such; NLE takes them for the end
+                    yield SCREEN
                     return
                 if not 0 < length <= LONGEST_RECORD or (channel == [SCORE] and length != 4):
                     raise DamagedRecording(f"no ttyrec of version {version}")
