@@ -15,8 +15,8 @@ from motif.reward.checkpoint import load_reward_model
 from motif.reward.statistics import rank_correlation
 from scripts import annotate_pairs_dataset, evaluate_reward, train_reward
 
-RARE = [  # each in few pairs
-    text.format(number) for number in range(100) for text in ("You see here {}.", "You miss {}.")
+RARE = [  # each in few pairs, of two values
+    f"{text} {number}." for number in range(100) for text in ("You see here", "You kill the newt")
 ]
 
 
@@ -52,12 +52,12 @@ def test_figures_as_a_table_and_as_json(run, tmp_path, capsys):
     assert re.search(rf"with a preference +{figures['preference_pairs']} ", shown)
     assert f"accuracy {figures['accuracy']:.1%}" in shown
     assert 0 < figures["unseen_messages"] < figures["distinct_messages"]
-    assert figures["best"][0][0] == "You kill the newt!"
+    assert figures["best"][0][0].startswith("You kill the newt")
     assert [len(figures[name]) for name in ("best", "worst")] == [3, 3]
     rewards = [reward for name in ("best", "worst") for _, reward in figures[name]]
     assert rewards[:3] == sorted(rewards[:3], reverse=True)
     assert rewards[3:] == sorted(rewards[3:])
-    assert f"{rewards[0]:+8.2f}  You kill the newt!" in shown
+    assert f"{rewards[0]:+8.2f}  {figures['best'][0][0]}" in shown
 
 
 def test_the_correlation_is_with_what_the_rules_say(run):
