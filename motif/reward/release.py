@@ -172,10 +172,12 @@ def _saved_iterations(run_folder: Path) -> set[int]:
 
 def _read_csv(path: Path) -> list[list[str]]:
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="ascii", errors="replace") as file:
             lines = [line for line in csv.reader(file) if line]
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; restore the whole run folder") from None
+    except csv.Error as error:
+        raise CheckpointError(f"{path} is damaged ({error}); restore the run folder") from None
     if not lines:
         raise CheckpointError(f"{path} is empty; restore the whole run folder")
     return lines

@@ -187,8 +187,8 @@ def change_config(folder: Path, **changes) -> None:
     ("damage", "message"),
     [
         (lambda run: (run / "cfg.json").unlink(), "cfg.json is missing; restore"),
-        (lambda run: (run / "cfg.json").write_text("{"), "cfg.json is damaged"),
-        (lambda run: (run / "cfg.json").write_text("3"), "cfg.json is damaged"),
+        (lambda run: (run / "cfg.json").write_text("{"), "cfg.json cannot be read"),
+        (lambda run: (run / "cfg.json").write_text("3"), "cfg.json cannot be read"),
         (lambda run: change_config(run, encoder_msg_model="bert"), "bert: choose one of"),
         (lambda run: change_config(run, use_blstats=True), "weights do not fit its settings"),
         (
