@@ -16,6 +16,7 @@ from tqdm import tqdm
 from motif.atomic_write import atomic_write
 from motif.data_files import read_json
 from motif.errors import CheckpointError, DamagedFileError
+from motif.results.episodes import numbers, read_lines
 from motif.torch_file import read_torch_file
 
 EPISODE_COLUMNS = (
@@ -127,7 +128,7 @@ class EpisodeLog:
 
     def __init__(self, run_folder: Path, resume_from: int) -> None:
         self.path = run_folder / "episodes.csv"
-        rows = [row for row in _read_rows(self.path) if int(float(row[0])) <= resume_from]
+        rows = [row for row in _read_rows(self.path) if float(row[0]) <= resume_from]
         with atomic_write(self.path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([EPISODE_COLUMNS, *rows])
         self._file = self.path.open("a", newline="")
@@ -146,11 +147,9 @@ class EpisodeLog:
 
 
 def _read_rows(path: Path) -> list[list[str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    return [row for row in rows if len(row) == len(EPISODE_COLUMNS)]
+    """The whole rows; what a crash or a bad disk left between them is dropped."""
+    rows = read_lines(path)[1:] if path.is_file() else []
+    return [row for row in rows if numbers(row, len(EPISODE_COLUMNS))]
 
 
 class SaveEverySteps(AlgoObserver):

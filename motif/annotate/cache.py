@@ -59,7 +59,11 @@ class AnswerCache:
                     try:
                         key, answer = json.loads(line)
                         yield bytes.fromhex(key), json.dumps(answer)
-                    except (ValueError, TypeError):  # cut short by a crash
+                    except (
+                        ValueError,
+                        TypeError,
+                        RecursionError,
+                    ):  # cut short by a crash, or damaged
                         continue
 
     def __len__(self) -> int:

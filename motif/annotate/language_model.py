@@ -211,13 +211,23 @@ class LanguageModelAnnotator:
             question.pairs.append((pair.pair, turned))
             return
         known = self.cache.get(key)
-        if known is not None:
+        if known is not None and self._can_be_label(known):
             self._label(known, [(pair.pair, turned)], settled)
             return
         turns = self.prompt.conversation(first, second)
         question = Question(key, first, second, [(pair.pair, turned)], turns)
         self._waiting[key] = question
         self._ask(question)
+
+    def _can_be_label(self, answer: Any) -> bool:
+        """Whether a cache's answer is one; its files may be damaged, and anybody may add lines."""
+        if not self.options.direct:
+            return answer in (Preference.FIRST, Preference.SECOND, Preference.TIE)
+        return (
+            isinstance(answer, list)
+            and len(answer) == 4
+            and all(isinstance(share, float) and not share < 0 for share in answer)
+        )
 
     def _ask(self, question: Question) -> None:
         conversations = [question.turns]

@@ -126,8 +126,13 @@ class _Document:
             line = mark.line + 1 if mark else 1
             problem = getattr(error, "problem", None) or "not valid"
             raise ConfigError(f"{path}, line {line}: no valid YAML: {problem}") from None
+        except (ValueError, RecursionError) as error:  # of the parser's own
+            raise ConfigError(f"{path}, line 1: no valid YAML: {error}") from None
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(f"{path}, line 1: a mapping with the keys {', '.join(TEXTS)}, goals")
+        for key, _ in root.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self.error(key.start_mark.line + 1, "a key must be a word")
         self.nodes: dict[str, yaml.Node] = {key.value: value for key, value in root.value}
         self.key_lines: dict[str, int] = {
             key.value: key.start_mark.line + 1 for key, _ in root.value
@@ -156,7 +161,7 @@ class _Document:
         if not isinstance(node, yaml.MappingNode) or not node.value:
             raise self.error(self.line(key), f"{key!r} must map names to texts")
         for name, value in node.value:
-            if not isinstance(value, yaml.ScalarNode):
+            if not (isinstance(name, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)):
                 raise self.error(name.start_mark.line + 1, f"{name.value!r} must be a text")
         return {name.value: str(value.value) for name, value in node.value}
 
@@ -185,7 +190,7 @@ class _Document:
     def check_pattern(self, key: str, pattern: str) -> None:
         try:
             groups = re.compile(pattern.strip(), re.IGNORECASE).groups
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise self.error(self.line(key), f"{key!r} is no regular expression: {error}") from None
         if groups != 1:
             raise self.error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,7 +92,11 @@ def load_rules(text: str, goal: str, path: Path) -> list[Rule]:
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # the last two of the parser's own
         raise ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(content, Mapping) or set(content) != {"goals", "rules"}:
         raise ConfigError(f"{path} must have the two keys goals and rules, each a list")
@@ -114,7 +119,7 @@ def _rule(entry: Any, goal: str, goals: list[Any], where: str) -> Rule:
         raise ConfigError(f"{where}: unknown key {sorted(map(str, unknown))[0]!r}")
     try:
         pattern = re.compile(str(entry["pattern"]), re.IGNORECASE)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ConfigError(f"{where}: bad pattern {entry['pattern']!r}: {error}") from None
     example = entry.get("example")
     if example is not None and not pattern.search(str(example)):
@@ -125,9 +130,16 @@ def _rule(entry: Any, goal: str, goals: list[Any], where: str) -> Rule:
     for name, value in values.items():
         if name not in [*goals, "all"]:
             raise ConfigError(f"{where}: unknown goal {name!r}; the file's goals: {goals}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
             raise ConfigError(f"{where}: the value of {name} must be a number, got {value!r}")
     return Rule(pattern, float(values.get(goal, values.get("all", 0))))
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        return False
 
 
 def _read(path: Path) -> str:

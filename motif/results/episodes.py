@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,22 +36,27 @@ def read_episodes(path: Path) -> dict[str, FloatArray]:
     """
     if not path.is_file():
         raise CheckpointError(f"no {path}; it is written by python -m scripts.main")
-    whole_lines, _, _ = path.read_text().rpartition("\n")
-    lines = list(csv.reader(whole_lines.splitlines()))
-    if not lines or "return" not in lines[0]:
+    header, *lines = read_lines(path) or [[]]
+    if "return" not in header:
         raise CheckpointError(f"{path} does not begin with the names of its columns")
-    header = lines[0]
-    rows = [values for line in lines[1:] if (values := _numbers(line, len(header)))]
+    rows = [values for line in lines if (values := numbers(line, len(header)))]
     table = np.array(rows, dtype=np.float64).reshape(-1, len(header))
     return {name: table[:, column] for column, name in enumerate(header)}
 
 
-def _numbers(line: list[str], length: int) -> list[float] | None:
+def read_lines(path: Path) -> list[list[str]]:
+    """The cells of a CSV file without quotes, whatever its bytes; no last line without its end."""
+    whole_lines, _, _ = path.read_bytes().decode("ascii", "replace").rpartition("\n")
+    return [line.rstrip("\r").split(",") for line in whole_lines.split("\n") if line]
+
+
+def numbers(line: list[str], length: int) -> list[float] | None:
+    """``length`` finite numbers; None where a line holds anything else."""
     try:
         values = [float(value) for value in line]
     except ValueError:
         return None
-    return values if len(values) == length else None
+    return values if len(values) == length and np.isfinite(values).all() else None
 
 
 def order_of_start(episodes: dict[str, FloatArray], num_envs: int) -> NDArray[np.int64]:

@@ -46,7 +46,8 @@ def read_results(path: Path) -> Results:
         raise DamagedFileError(f"{path} has {path.stat().st_size} bytes: no file of curves")
     try:
         with path.open("rb") as file:
-            _refuse_huge_numbers(file.read())
+            raw = file.read()
+            _refuse_huge_numbers(raw)
             file.seek(0)
             content = _PlainUnpickler(file, encoding="latin-1").load()
     except OSError:
@@ -57,7 +58,7 @@ def read_results(path: Path) -> Results:
             f"{path} holds more than dicts, lists, numbers and texts, or is damaged ({reason}); "
             "write it again with motif.results.results_file.write_results"
         ) from None
-    return _checked(content, str(path))
+    return _checked(content, str(path), most=len(raw))
 
 
 def write_results(path: Path, results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
@@ -78,13 +79,20 @@ def _refuse_huge_numbers(raw: bytes) -> None:
             raise pickle.UnpicklingError(f"its memo has a place {argument}")
 
 
-def _checked(results: Any, where: str) -> Results:
+def _checked(results: Any, where: str, most: float = math.inf) -> Results:
+    """``results`` as plain lists; ``most`` curves and points, for few bytes can repeat a list."""
     checked: Results = {}
+    count = 0
     for task, methods in _items(results, where):
         checked[task] = {}
         for method, curve in _items(methods, f"{where}[{task!r}]"):
             place = f"{where}[{task!r}][{method!r}]"
             found = dict(_items(curve, place))
+            seeds_of = [part for part in found.values() if isinstance(part, (list, tuple))]
+            lists = [seed for part in seeds_of for seed in part if isinstance(seed, (list, tuple))]
+            count += 1 + sum(map(len, seeds_of)) + sum(map(len, lists))
+            if count > most:
+                raise DamagedFileError(f"{where} has more points than bytes: it repeats itself")
             if set(found) != set(PARTS):
                 raise DamagedFileError(f"{place} has {sorted(found)}, expected {list(PARTS)}")
             seeds = {name: _seeds(found[name], f"{place}[{name!r}]") for name in PARTS}

@@ -131,6 +131,16 @@ def test_another_shape_is_refused_reading_and_writing(tmp_path, content, message
     assert not (tmp_path / "w.pkl").exists()
 
 
+def test_a_small_file_that_unfolds_to_a_huge_one_is_refused(tmp_path):
+    seed = [0] * 1000
+    methods = {
+        str(number): {"timesteps": [seed] * 100, "returns": [seed] * 100} for number in range(99)
+    }
+    content = {str(number): methods for number in range(10_000)}
+    with pytest.raises(DamagedFileError, match="more points than bytes: it repeats itself"):
+        read_results(save(tmp_path / "r.pkl", content))
+
+
 def test_numpy_is_not_written(tmp_path):
     with pytest.raises(DamagedFileError, match=r"is .*1\.0.*, not a finite plain number"):
         write_results(tmp_path / "w.pkl", with_curve(returns=[[np.float64(1.0)] * 3, [1, 2]]))
