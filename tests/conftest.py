@@ -18,6 +18,7 @@ from motif.pairs_dataset import PairsDataset
 # The same examples in every CI run; elsewhere new ones each time. Slow machines are no failure.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("local", deadline=None)
+settings.register_profile("fuzz", deadline=None, max_examples=100_000, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 

@@ -1,0 +1,286 @@
+"""Whatever the bytes: an answer, or a MotifError that names the file. No crash, no hang.
+
+Some hundred inputs each in the suite; ``pytest tests/test_fuzz.py --hypothesis-profile fuzz`` takes
+100,000. docs/reliability.md has the figures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from motif import messages
+from motif.annotate.answers import AnswerParser
+from motif.annotate.cache import AnswerCache
+from motif.annotate.prompt import SHIPPED, load_prompt, load_shipped_prompt
+from motif.annotate.rules import RULES, load_rules
+from motif.collect.collection import CollectionConfig, collect
+from motif.data_files import read_array
+from motif.errors import DamagedFileError, MotifError
+from motif.preference import Preference, PreferenceChunk, load_preferences
+from motif.results.episodes import read_episodes
+from motif.results.results_file import read_results, write_results
+from motif.reward.release import read_quantiles
+
+fuzzed = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+pytestmark = pytest.mark.filterwarnings("ignore")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@contextlib.contextmanager
+def refused_by_name(path: Path) -> Iterator[None]:
+    """A MotifError is fine if it names the file; anything else is not."""
+    try:
+        yield
+    except MotifError as error:
+        assert str(path.parent) in str(error), error
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """``whole`` with bytes changed, cut out, put in or repeated."""
+    raw = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(raw)))
+        stop = draw(st.integers(start, min(start + 40, len(raw))))
+        raw[start:stop] = draw(st.binary(max_size=8) | st.just(bytes(raw[start:stop] * 2)))
+    return bytes(raw)
+
+
+# Texts
+
+WORDS = st.sampled_from(
+    ['("best_description": ', "1", "2", "None", "/", " or ", ")", '"', "\n", "12", "best", "(", "*"]
+)
+
+
+@fuzzed
+@given(st.text() | st.lists(WORDS | st.text(max_size=5), max_size=60).map("".join))
+def test_answers(text):
+    for version in ("default", "reworded"):
+        label = PARSERS[version](text)
+        assert label in (None, Preference.FIRST, Preference.SECOND, Preference.TIE)
+
+
+PARSERS = {
+    version: AnswerParser(load_shipped_prompt(version, "defaultgoal"))
+    for version in ("default", "reworded")
+}
+
+
+@pytest.mark.parametrize("piece", ['("best_description": 1', "(", "1/2/", '"\n', ", or ", "none "])
+def test_long_answers_take_no_time(piece):
+    """100,000 characters of what the patterns look for; a hang would be caught by the suite's."""
+    for parser in PARSERS.values():
+        parser((piece * 100_000)[:100_000])
+
+
+@fuzzed
+@given(st.binary(max_size=400))
+def test_messages(raw):
+    text = messages.decode(raw)
+    assert messages.decode(messages.encode(text)) == text[: messages.MESSAGE_LENGTH]
+    shown = messages.printable(text)
+    assert all(character.isprintable() or character == "\n" for character in shown)
+
+
+@fuzzed
+@given(st.text())
+def test_texts_of_models_and_terminals(text):
+    shown = messages.printable(text)
+    assert "\x1b" not in shown and "\x9b" not in shown and "\r" not in shown
+    messages.encode(text)
+    shown.encode("utf-8")  # no lone surrogate: it can be written anywhere
+
+
+# Files
+
+PROMPT, RULES_TEXT = (SHIPPED / "default.yaml").read_bytes(), RULES.read_bytes()
+YAML_VALUES = JSON.map(lambda value: yaml.safe_dump(value).encode("utf-8", "replace"))
+
+
+@fuzzed
+@given(st.binary() | damaged(PROMPT) | YAML_VALUES)
+def test_prompt_files(tmp_path, content):
+    path = tmp_path / "prompt.yaml"
+    path.write_bytes(content)
+    with refused_by_name(path):
+        load_prompt(path, "defaultgoal").conversation("$caption_2", "{}")
+
+
+@fuzzed
+@given(st.text() | damaged(RULES_TEXT).map(lambda raw: raw.decode("latin-1")))
+def test_rules_files(text):
+    with refused_by_name(RULES):
+        load_rules(text, "defaultgoal", RULES)
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+LABELS = npy(np.arange(12, dtype=np.int8) % 4)
+OBJECTS = npy(np.array([{}, "a", None] * 4, dtype=object))
+
+
+@fuzzed
+@given(st.binary() | damaged(LABELS) | damaged(OBJECTS), st.sampled_from([None, "r"]))
+def test_arrays(tmp_path, content, mmap_mode):
+    path = tmp_path / "a.npy"
+    path.write_bytes(content)
+    with refused_by_name(path):
+        assert read_array(path, mmap_mode).dtype != object
+
+
+@fuzzed
+@given(
+    labels=st.just(LABELS) | st.binary() | damaged(LABELS),
+    provenance=st.none() | st.binary() | JSON.map(lambda value: json.dumps(value).encode()),
+)
+def test_label_sets(make_dataset, labels, provenance):
+    pairs = DATASETS.get("pairs") or DATASETS.setdefault("pairs", make_dataset(12))
+    folder = pairs.directory / "preference"
+    folder.mkdir(exist_ok=True)
+    (folder / "toy.npy").write_bytes(labels)
+    (folder / "toy.json").unlink(missing_ok=True)
+    if provenance is not None:
+        (folder / "toy.json").write_bytes(provenance)
+    with refused_by_name(folder / "toy.npy"):
+        assert set(load_preferences(pairs, "toy").tolist()) <= {0, 1, 2, 3}
+
+
+FRESH = itertools.count()
+DATASETS: dict[str, object] = {}
+
+
+@fuzzed
+@given(content=JSON.map(lambda value: json.dumps(value).encode()) | st.binary())
+def test_states_of_chunks(make_dataset, content):
+    pairs = make_dataset(4, name=f"states-{next(FRESH) % 5}")
+    parts = pairs.directory / "preference" / "toy.parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    (parts / "chunk-1-of-2.json").write_bytes(content)
+    with refused_by_name(parts / "chunk"), PreferenceChunk(pairs, "toy", {}, chunks=2) as chunk:
+        chunk.labels[:] = 0
+        chunk.finish()
+
+
+RESULTS = {"task": {"motif": {"timesteps": [[0, 1], [2]], "returns": [[0.5, 1.0], [2.0]]}}}
+CURVES = st.dictionaries(
+    st.text(),
+    st.dictionaries(
+        st.text(),
+        st.lists(st.lists(st.floats(allow_nan=False, allow_infinity=False)), max_size=3).map(
+            lambda seeds: {"timesteps": seeds, "returns": seeds}
+        ),
+        max_size=3,
+    ),
+    max_size=3,
+)
+
+
+@fuzzed
+@given(st.binary() | damaged(pickle.dumps(RESULTS)) | JSON.map(pickle.dumps))
+def test_results_files(tmp_path, content):
+    path = tmp_path / "results.pkl"
+    path.write_bytes(content)
+    with refused_by_name(path):
+        write_results(path, read_results(path))
+
+
+@fuzzed
+@given(CURVES)
+def test_results_come_back(tmp_path, results):
+    write_results(tmp_path / "results.pkl", results)
+    assert read_results(tmp_path / "results.pkl") == results
+
+
+EPISODES = b"env_steps,return,length\n64,1.5,20\n128,-2,3\n"
+
+
+@fuzzed
+@given(st.binary() | damaged(EPISODES))
+def test_episodes(tmp_path, content):
+    path = tmp_path / "episodes.csv"
+    path.write_bytes(content)
+    with refused_by_name(path):
+        columns = read_episodes(path)
+        assert all(np.isfinite(column).all() for column in columns.values())
+
+
+@fuzzed
+@given(st.binary() | damaged(b'["00ff", 1]\n["01", [0.5, 0.25, 0.25, 0.9]]\n'))
+def test_answer_caches(tmp_path, content):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    cache = AnswerCache(tmp_path)
+    cache.get(b"\x00\xff")
+    cache.close()
+
+
+@fuzzed
+@given(st.binary() | damaged(b"0.05,0.10\n-1,2\n0.5,0.6\n"))
+def test_quantiles_of_the_release(tmp_path, content):
+    path = tmp_path / "reward_metrics" / "train_norm_quantiles.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with refused_by_name(path.parent):
+        read_quantiles(tmp_path, 0)
+
+
+@fuzzed
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_settings_of_collections(tmp_path, content):
+    path = tmp_path / "begun" / "collection.json"
+    (path.parent / "data").mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+    def nobody(environment: object) -> object:
+        raise AssertionError("nothing is to be played")
+
+    with refused_by_name(path):
+        collect(CollectionConfig(directory=str(path.parent)), nobody)
+
+
+@fuzzed
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_settings_of_runs(tmp_path, content):
+    pytest.importorskip("sample_factory")
+    from sample_factory_ext.run_folder import check_resumable, read_run_config
+
+    (tmp_path / "config.json").write_bytes(content)
+    for read in (read_run_config, check_resumable):
+        with refused_by_name(tmp_path / "config.json"):
+            read(tmp_path)
+
+
+@fuzzed
+@given(
+    st.binary() | damaged(b"env_steps,return\n64,1.5,20,0,0.3,1.5,0,0,0,0\n64,1,1,1,1,1,1,1,1,1\n")
+)
+def test_episodes_when_a_run_goes_on(tmp_path, content):
+    pytest.importorskip("sample_factory")
+    from sample_factory_ext.run_folder import EPISODE_COLUMNS, EpisodeLog
+
+    (tmp_path / "episodes.csv").write_bytes(content)
+    EpisodeLog(tmp_path, 100)
+    with contextlib.suppress(DamagedFileError):
+        assert set(read_episodes(tmp_path / "episodes.csv")) == set(EPISODE_COLUMNS)
