@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ def write_torch_file(path: Path, content: Any) -> None:
     """Save ``content`` whole, flushed to disk, or leave ``path`` as it was.
 
     Raises:
-        OSError: the disk is full, say; torch's own error hides which.
+        OSError: the disk is full, say; given the file itself, torch would hide that behind an
+            error of its own.
     """
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+    archive = io.BytesIO()
+    torch.save(content, archive)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(archive.getbuffer())
 
 
 def read_torch_file(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:

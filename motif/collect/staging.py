@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,10 @@ class Staging:
         for key in self._pending[0].arrays:
             block[key] = np.concatenate([game.arrays[key] for game in self._pending])
         path = self.folder / f"block-{len(self._paths()):06}.npz"
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **block)  # type: ignore[arg-type]
+        content = io.BytesIO()  # on a full disk a half archive would complain as it is collected
+        np.savez(content, **block)  # type: ignore[arg-type]
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
         self.dates.add(date)
         self._pending = []
 

@@ -1,0 +1,129 @@
+"""Disks that are full or read-only, real ones: an error in one line, nothing lost, then on."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from motif.collect import staging
+from motif.pairs_dataset import ARRAYS, PairsDataset
+from motif.reward.checkpoint import list_checkpoints, read_checkpoint
+from scripts import collect_pairs_dataset, train_reward
+
+FILLER = ".filler"
+
+
+class Disk:
+    """A small file system in memory, mounted at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def remount(self, options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", self.path], check=True)
+
+    def fill(self, leave: int) -> None:
+        """Take all room but ``leave`` bytes."""
+        free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
+        (self.path / FILLER).write_bytes(bytes(max(free - leave, 0)))
+
+    def make_room(self) -> None:
+        (self.path / FILLER).unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(path)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("a file system can be mounted by root only")
+    yield Disk(path)
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def one_line(capsys: pytest.CaptureFixture[str], expected: str) -> None:
+    said = capsys.readouterr().err
+    assert re.search(rf"^error: .*{expected}", said, re.MULTILINE), said
+    assert "Traceback" not in said
+
+
+# Collecting
+
+
+def collect(folder: Path) -> int:
+    line = f"--directory {folder} --num_pairs 600 --max_episode_steps 100 --seed 5"
+    return collect_pairs_dataset.main(line.split())
+
+
+@pytest.mark.nle
+@pytest.mark.parametrize("leave", [0, 400_000, 1_500_000, 6_000_000])
+def test_collecting_onto_a_full_disk(disk, capsys, monkeypatch, leave):
+    """Full from the start, while playing, and while the arrays are written."""
+    monkeypatch.setattr(staging, "OBSERVATIONS_PER_BLOCK", 100)
+    folder = disk.path / "motif_dataset"
+    disk.fill(leave)
+    assert collect(folder) == 2
+    one_line(capsys, "No space left on device")
+    assert not (folder / "data").exists()
+    disk.make_room()
+    assert collect(folder) == 0
+    assert len(PairsDataset(folder, keys=tuple(ARRAYS))) == 600
+    assert not list(folder.rglob("*.tmp"))
+
+
+@pytest.mark.nle
+def test_collecting_onto_a_read_only_disk(disk, capsys):
+    disk.remount("ro")
+    assert collect(disk.path / "motif_dataset") == 2
+    one_line(capsys, "Read-only file system: .*motif_dataset")
+
+
+# Training the reward
+
+
+@pytest.fixture
+def arguments(make_labelled_dataset, disk) -> list[str]:
+    dataset = make_labelled_dataset(60)
+    line = (
+        f"--dataset_dir {dataset.directory} --train_dir {disk.path} --experiment toy --device cpu"
+    )
+    line += " --annotator toy --batch_size 16 --reward_lr 1e-3 --encoder_msg_model lt_cnn_small"
+    return line.split()
+
+
+@pytest.mark.filterwarnings("ignore:.*has no provenance")
+def test_training_onto_a_full_disk(arguments, disk, capsys):
+    assert train_reward.main([*arguments, "--num_epochs", "1"]) == 0
+    run, before = disk.path / "toy", {}
+    for path in list_checkpoints(run).values():
+        before[path] = path.read_bytes()
+    disk.fill(100_000)  # less than a checkpoint
+    assert train_reward.main([*arguments, "--num_epochs", "2"]) == 2
+    one_line(capsys, "No space left on device")
+    assert {path: path.read_bytes() for path in list_checkpoints(run).values()} == before
+    assert not list(run.rglob("*.tmp"))
+    disk.make_room()
+    assert train_reward.main([*arguments, "--num_epochs", "2"]) == 0
+    assert len(list_checkpoints(run)) == 3
+    for path in list_checkpoints(run).values():
+        read_checkpoint(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*has no provenance")
+def test_training_onto_a_read_only_disk(arguments, disk, capsys):
+    assert train_reward.main([*arguments, "--num_epochs", "1"]) == 0
+    disk.remount("ro")
+    assert train_reward.main([*arguments, "--num_epochs", "2"]) == 2
+    one_line(capsys, "Read-only file system")
+    disk.remount("rw")
+    assert train_reward.main([*arguments, "--num_epochs", "2"]) == 0
