@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,15 @@ def write_torch_file(path: Path, content: Any) -> None:
     """Save ``content`` whole, flushed to disk, or leave ``path`` as it was.
 
     Raises:
-        OSError: the disk is full, say; given the file itself, torch would hide that behind an
-            error of its own.
+        OSError: the disk is full, say.
     """
-    archive = io.BytesIO()
-    torch.save(content, archive)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(archive.getbuffer())
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # It ends the archive in any case, and its complaint about that hides what came first:
+            # a full disk, a signal.
+            raise error.__context__ or error from None
 
 
 def read_torch_file(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:

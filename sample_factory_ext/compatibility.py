@@ -5,6 +5,7 @@ Applied to the installed package at import, in every process.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import logging
@@ -14,6 +15,7 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from motif.torch_file import read_torch_file, write_torch_file
 from sample_factory_ext.batched_games import GameVector, finished_games
 
 PARENT_WATCH_SECONDS = 1.0
+PARENT_VARIABLE = "MOTIF_PARENT_PROCESS"  # in the environment of the workers
 
 
 def apply() -> None:
@@ -145,9 +148,20 @@ def _keep_the_terminal_quiet() -> None:
         warnings.filterwarnings("ignore", module=module)
 
 
+@contextlib.contextmanager
+def parent_of_workers() -> Iterator[None]:
+    """Tell the processes that are spawned within which one to end with."""
+    os.environ[PARENT_VARIABLE] = str(os.getpid())
+    try:
+        yield
+    finally:
+        del os.environ[PARENT_VARIABLE]
+
+
 def _end_with_the_parent() -> None:
     """A worker leaves stopping to the main process, and ends at once if that is gone."""
-    parent = os.getppid()
+    # Its number is sent: it may be killed while this process still imports, and getppid() is 1.
+    parent = int(os.environ.get(PARENT_VARIABLE, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:

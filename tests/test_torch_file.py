@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from motif.cli import Terminated
 from motif.errors import DamagedFileError
 from motif.torch_file import read_torch_file, write_torch_file
 
@@ -80,6 +81,26 @@ def test_something_else_is_named(tmp_path):
         read_torch_file(tmp_path / "a.pth")
     with pytest.raises(FileNotFoundError, match="nothing"):
         read_torch_file(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), Terminated()])
+def test_what_went_wrong_while_saving_is_what_is_raised(tmp_path, monkeypatch, error):
+    """torch ends the archive in any case, and raises a RuntimeError of its own about that."""
+
+    write = torch._C.PyTorchFileWriter.write_record
+    calls = 0
+
+    def write_record(self, name, *arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise error
+        return write(self, name, *arguments)
+
+    monkeypatch.setattr(torch._C.PyTorchFileWriter, "write_record", write_record)
+    with pytest.raises(type(error)):
+        write_torch_file(tmp_path / "a.pth", CONTENT)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_leaves_the_old_file(tmp_path):

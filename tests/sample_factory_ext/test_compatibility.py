@@ -96,12 +96,12 @@ def test_an_older_checkpoint_goes_only_when_the_new_one_is_whole(learner, monkey
     assert len(before) == learner.cfg.keep_checkpoints
     learner.train_step = 7
 
-    def full(path, content):
-        path.touch()
+    def full(content, file):
+        file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr(torch, "save", full)
         with pytest.raises(OSError, match="No space left"):
             learner.save()
     assert {path: path.read_bytes() for path in folder(learner).iterdir()} == before
@@ -181,6 +181,53 @@ if __name__ == "__main__":
     print(ready.get(), ready.get(), flush=True)
     time.sleep(600)
 """
+
+
+KILLED_AT_ONCE = """
+import multiprocessing, os, signal, time
+
+def work(_):
+    import sample_factory_ext
+    time.sleep(600)
+
+class ImportsSlowly:  # read in the child, before its work begins
+    def __reduce__(self):
+        return eval, ("__import__('time').sleep(2) or __import__('sample_factory_ext') and None",)
+
+if __name__ == "__main__":
+    from sample_factory_ext.compatibility import parent_of_workers
+
+    with parent_of_workers():
+        worker = multiprocessing.get_context("spawn").Process(target=work, args=(ImportsSlowly(),))
+        worker.start()
+        print(worker.pid, flush=True)
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_whose_parent_dies_while_it_imports_ends_too(tmp_path):
+    (tmp_path / "parent.py").write_text(KILLED_AT_ONCE)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    worker = psutil.Process(int(parent.stdout.readline()))
+    try:
+        parent.communicate()
+        assert parent.returncode == -signal.SIGKILL
+        _, alive = psutil.wait_procs([worker], timeout=60)
+        assert not alive
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+
+
+def test_workers_are_told_their_parent():
+    with compatibility.parent_of_workers():
+        assert os.environ[compatibility.PARENT_VARIABLE] == str(os.getpid())
+    assert compatibility.PARENT_VARIABLE not in os.environ
 
 
 def test_a_worker_outlives_sigterm_but_not_its_parent(tmp_path):
