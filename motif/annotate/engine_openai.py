@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import openai
@@ -18,6 +19,7 @@ import openai
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
 from motif.annotate.engine_vllm import explain_refusal, is_too_long
 
+POOL = 32  # connections of a client: each request looks through all of its pool's
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between tries, doubling
 MOST_FAILURES = (
     10  # of one request, with HTTP 5xx, while others succeed: then it counts as unanswered
@@ -69,14 +71,19 @@ class OpenAIChatModel:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         try:
-            self._client = openai.AsyncOpenAI(
-                base_url=base_url,
-                api_key=self._key,
-                timeout=timeout,
-                max_retries=0,
-                http_client=_connections(concurrency),
-            )
-            self._free = asyncio.Semaphore(concurrency)
+            self._clients = [
+                openai.AsyncOpenAI(
+                    base_url=base_url,
+                    api_key=self._key,
+                    timeout=timeout,
+                    max_retries=0,
+                    http_client=_connections(min(POOL, concurrency)),
+                )
+                for _ in range(0, concurrency, POOL)
+            ]
+            self._free: asyncio.Queue[openai.AsyncOpenAI] = asyncio.Queue()
+            for place in range(concurrency):  # one for each request that may be under way
+                self._free.put_nowait(self._clients[place // POOL])
             self._wait(self._check_model())
         except BaseException:
             self.close()
@@ -120,8 +127,7 @@ class OpenAIChatModel:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        client = getattr(self, "_client", None)
-        if client is not None:
+        for client in getattr(self, "_clients", ()):
             await client.close()
 
     def _wait(self, coroutine: Any) -> Any:
@@ -130,7 +136,7 @@ class OpenAIChatModel:
     async def _check_model(self) -> None:
         """See that the server has the model; learn the model's length, where it says so."""
         try:
-            page = await self._persist(self._client.models.list)
+            page = await self._persist(self._clients[0].models.list)
         except openai.NotFoundError:  # a server without this list may still answer
             return
         except openai.APIStatusError as error:
@@ -151,16 +157,17 @@ class OpenAIChatModel:
         self.max_model_len = length if isinstance(length, int) else None
 
     async def _answer(self, request: Request) -> None:
+        client = await self._free.get()
         try:
-            async with self._free:
-                reply = await self._persist(lambda: self._complete(request), request)
-            self._results.put(reply)
+            self._results.put(await self._persist(lambda: self._complete(client, request), request))
         except ModelError as error:
             self._results.put(error)
         except openai.APIStatusError as error:
             self._results.put(self._refusal(error))
         except openai.OpenAIError as error:
             self._results.put(ModelError(self._scrub(f"{self._shown_url}: {error}")))
+        finally:
+            self._free.put_nowait(client)
 
     async def _persist(self, call: Any, request: Request | None = None) -> Any:
         """``await call()``, again and again while the server cannot answer.
@@ -187,15 +194,16 @@ class OpenAIChatModel:
                 self._last_answer = time.monotonic()
                 return answer
 
-    async def _complete(self, request: Request) -> Reply:
+    async def _complete(self, client: openai.AsyncOpenAI, request: Request) -> Reply:
         arguments = self._arguments(request)
+        create = partial(client.chat.completions.create, model=self._model)
         try:
-            completion = await self._create(request, arguments)
+            completion = await create(**arguments)
         except openai.BadRequestError as error:
             # Prompt and longest answer do not fit together: without a limit it takes what fits.
             if not (arguments.pop("max_tokens", None) and is_too_long(str(error.message))):
                 raise
-            completion = await self._create(request, arguments)
+            completion = await create(**arguments)
         try:
             choice = completion.choices[0]
             text = choice.message.content or ""
@@ -207,16 +215,11 @@ class OpenAIChatModel:
             raise _Rubbish("a reply that is no chat completion") from None
         return Reply(request.tag, text, prompt_tokens, new_tokens, candidates)
 
-    async def _create(self, request: Request, arguments: dict[str, Any]) -> Any:
-        messages = cast("Any", request.messages)
-        return await self._client.chat.completions.create(
-            model=self._model, messages=messages, **arguments
-        )
-
     def _arguments(self, request: Request) -> dict[str, Any]:
         sampling = self._sampling
         extra: dict[str, Any] = {"top_k": sampling.top_k} if sampling.top_k else {}
         arguments: dict[str, Any] = {
+            "messages": request.messages,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }
@@ -262,7 +265,7 @@ class OpenAIChatModel:
 
 
 def _connections(count: int) -> openai.DefaultAsyncHttpxClient:
-    """A pool in which each request under way keeps its connection; openai's keeps 100.
+    """A pool in which each request under way keeps its connection.
 
     Idle ones are given up before the server does so (vLLM: after 5 s), or a request would now and
     then meet a connection that is just being closed.

@@ -41,6 +41,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def in_process(tiny_model: Path) -> list[str]:
+    """Flags of the command for the tiny model inside vLLM."""
+    line = ["--backend", "vllm", "--model", str(tiny_model), "--dtype", "float32"]
+    return [*line, "--max-model-len", LENGTH, "--engine-args", ENGINE]
+
+
+@pytest.fixture
 def make_pairs(tmp_path: Path) -> Callable[..., PairsDataset]:
     """``make_pairs(n)`` writes pairs of messages such as the tiny model was trained on."""
     from benchmarks.tiny_chat_model import random_message
@@ -78,7 +85,7 @@ class Server:
             self._command, stdout=self._log, stderr=self._log, start_new_session=True
         )
 
-    def wait(self, seconds: float = 240.0) -> None:
+    def wait(self, seconds: float = 600.0) -> None:
         for _ in range(int(seconds)):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,18 +21,18 @@ from motif.annotate.rules import RulesAnnotator
 from motif.pairs_dataset import PairsDataset
 from motif.preference import Preference
 from scripts.annotate_pairs_dataset import main
+from scripts.train_reward import main as train_reward
 
 MakePairs = Callable[..., PairsDataset]
 PAIRS = 300
-IN_PROCESS = ["--backend", "vllm", "--dtype", "float32", "--max-model-len", "1024"]
-IN_PROCESS += ["--engine-args", '{"enforce_eager": true}']
+DIRECT = ("--answer-mode", "direct")
 
 
 def run_command(pairs: PairsDataset, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as users run it."""
     line = [sys.executable, "-m", "scripts.annotate_pairs_dataset"]
     line += ["--directory", str(pairs.directory), *arguments]
-    return subprocess.run(line, capture_output=True, text=True, timeout=400)
+    return subprocess.run(line, capture_output=True, text=True, timeout=900)
 
 
 def labels(pairs: PairsDataset, name: str) -> np.ndarray[Any, Any]:
@@ -47,10 +48,12 @@ def agreement_with_rules(pairs: PairsDataset, found: np.ndarray[Any, Any]) -> fl
     return float((found[preferred] == rules[preferred]).mean())
 
 
-def test_in_process(make_pairs: MakePairs, tiny_model: Path, tmp_path: Path) -> None:
+def test_in_process(
+    make_pairs: MakePairs, tiny_model: Path, in_process: list[str], tmp_path: Path
+) -> None:
     pairs = make_pairs(PAIRS)
     logdir = tmp_path / "log"
-    result = run_command(pairs, "--model", str(tiny_model), *IN_PROCESS, "--logdir", str(logdir))
+    result = run_command(pairs, *in_process, "--logdir", str(logdir))
     assert result.returncode == 0, result.stderr
     found = labels(pairs, f"{tiny_model.name}_msg_defaultgoal_default")
     assert (found != Preference.UNKNOWN).mean() >= 0.9
@@ -59,23 +62,27 @@ def test_in_process(make_pairs: MakePairs, tiny_model: Path, tmp_path: Path) -> 
     assert "--- assistant ---" in next(logdir.glob("*.txt")).read_text()
 
 
-def test_direct_in_process_and_again_from_the_cache(
-    make_pairs: MakePairs, tiny_model: Path
+def test_direct_in_process_then_soft_targets_and_once_more_from_the_cache(
+    make_pairs: MakePairs, tiny_model: Path, in_process: list[str], tmp_path: Path
 ) -> None:
     pairs = make_pairs(PAIRS)
-    arguments = ["--model", str(tiny_model), *IN_PROCESS, "--answer-mode", "direct"]
-    result = run_command(pairs, *arguments)
+    result = run_command(pairs, *in_process, *DIRECT)
     assert result.returncode == 0, result.stderr
     name = f"{tiny_model.name}_msg_defaultgoal_default_direct"
     found, probabilities = labels(pairs, name), labels(pairs, f"{name}.probs")
     assert (found != Preference.UNKNOWN).mean() >= 0.9
     assert agreement_with_rules(pairs, found) >= 0.7
     assert np.nansum(probabilities, axis=1) == pytest.approx(np.ones(PAIRS), abs=1e-3)
-    started = time.monotonic()
-    again = run_command(pairs, *arguments, "--custom-annotator-string", "again")
+    again = run_command(pairs, *in_process, *DIRECT, "--custom-annotator-string", "again")
     assert again.returncode == 0, again.stderr
-    assert time.monotonic() - started < 20  # no model was loaded
+    assert "EngineCore" not in again.stdout + again.stderr  # no model was loaded
     assert np.array_equal(labels(pairs, "again"), found)
+    line = f"--dataset_dir {pairs.directory} --annotator {name} --soft_labels True --num_epochs 2"
+    line += f" --train_dir {tmp_path} --experiment soft --batch_size 64 --num_workers 0"
+    assert train_reward(line.split()) == 0
+    metrics = (tmp_path / "soft/train_metrics.csv").read_text().splitlines()
+    losses = [float(row.split(",")[1]) for row in metrics[1:]]
+    assert losses[-1] < losses[0]
 
 
 def test_over_http_with_a_server_killed_in_the_middle(make_pairs: MakePairs, server: Any) -> None:
@@ -92,32 +99,11 @@ def test_over_http_with_a_server_killed_in_the_middle(make_pairs: MakePairs, ser
 
     thread = threading.Thread(target=kill_and_restart)
     thread.start()
-    assert main([*line, "--server-patience", "240"]) == 0
+    assert main([*line, "--server-patience", "600"]) == 0
     thread.join()
     found = labels(pairs, "tiny_msg_defaultgoal_default")
     assert (found != Preference.UNKNOWN).mean() >= 0.9
     assert agreement_with_rules(pairs, found) >= 0.7
-
-
-def test_direct_over_http_killed_at_random_equals_uninterrupted(
-    make_pairs: MakePairs, server: Any
-) -> None:
-    server.wait()
-    whole, killed = (make_pairs(PAIRS, name=name, seed=3) for name in ("whole", "killed"))
-    line = ["--backend", "openai", "--model", "tiny", "--base-url", server.url]
-    line += ["--answer-mode", "direct", "--num-workers", "8"]
-    assert run_command(whole, *line).returncode == 0
-    rng = np.random.default_rng(0)
-    command = [sys.executable, "-m", "scripts.annotate_pairs_dataset", *line]
-    command += ["--directory", str(killed.directory)]
-    for _ in range(10):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        time.sleep(rng.uniform(1.0, 4.0))
-        process.kill()
-        process.wait()
-    assert run_command(killed, *line).returncode == 0
-    name = "tiny_msg_defaultgoal_default_direct"
-    assert np.array_equal(labels(whole, name), labels(killed, name))
 
 
 def test_sigterm_keeps_what_is_labelled(make_pairs: MakePairs, server: Any) -> None:
@@ -138,28 +124,49 @@ def test_sigterm_keeps_what_is_labelled(make_pairs: MakePairs, server: Any) -> N
     assert (np.load(part) != Preference.UNKNOWN).sum() >= 50
 
 
+def without_template(model: Path) -> None:
+    (model / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+
+
+def without_weights(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+
+
 @pytest.mark.parametrize(
-    ("arguments", "problem"),
+    ("spoil", "arguments", "problem", "advice"),
     [
-        (["--model", "nobody/nothing"], "cannot load 'nobody/nothing'"),
-        (["--num-gpus", "8"], "--num-gpus 8, but this vLLM runs on the CPU"),
-        (["--engine-args", '{"nonsense": 1}'], "cannot load"),
+        (None, ["--model", "nobody/nothing"], "cannot load 'nobody/nothing'", "rules"),
+        (without_weights, [], "cannot load", "--annotator-type rules"),
+        (without_template, [], "has no chat template, so it is no chat model", "instruct"),
+        (None, ["--num-gpus", "8"], "--num-gpus 8, but this vLLM runs on the CPU", "--num-gpus 1"),
+        (None, ["--engine-args", '{"nonsense": 1}'], "cannot load", "--annotator-type rules"),
+        (None, ["--max-model-len", "100"], "the model did not answer", "raise --max-model-len"),
     ],
 )
-def test_models_that_cannot_be_loaded(
-    make_pairs: MakePairs, tiny_model: Path, arguments: list[str], problem: str
+def test_models_that_cannot_be_used(
+    make_pairs: MakePairs,
+    tiny_model: Path,
+    in_process: list[str],
+    tmp_path: Path,
+    spoil: Callable[[Path], None] | None,
+    arguments: list[str],
+    problem: str,
+    advice: str,
 ) -> None:
-    line = ["--model", str(tiny_model), "--dtype", "float32", *arguments]
-    result = run_command(make_pairs(5), *line)
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    if spoil is not None:
+        spoil(model)
+    result = run_command(make_pairs(5), *in_process, "--model", str(model), *arguments)
     assert result.returncode == 2
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert problem in last
-    assert "--annotator-type rules" in last
+    assert advice in last
 
 
 def test_prompts_that_the_model_cannot_take(tiny_model: Path, tmp_path: Path) -> None:
-    """Too long, no system role, no chat template: one engine serves all three."""
+    """Too long, no system role, a template that is gone: one engine serves all three."""
     from motif.annotate.engine_vllm import VLLMChatModel
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -186,4 +193,6 @@ def test_prompts_that_the_model_cannot_take(tiny_model: Path, tmp_path: Path) ->
     model.submit([Request(9, [Message(role="system", content="Judge."), *short])])
     with pytest.raises(ModelError, match="--system-prompt False"):
         model.collect()
+    model.submit([Request(10, short)])
+    assert [reply.tag for reply in model.collect()] == [10]
     model.close()
