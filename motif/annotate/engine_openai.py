@@ -63,7 +63,6 @@ class OpenAIChatModel:
         self._key_env, self._key = api_key_env, os.environ.get(api_key_env) or "none"
         self._shown_url = _without_credentials(base_url)
         self._results: queue.SimpleQueue[Reply | ModelError] = queue.SimpleQueue()
-        self._under_way = 0
         self._last_answer = time.monotonic()
         self._told_to_wait = False
         self.max_model_len: int | None = None
@@ -91,7 +90,6 @@ class OpenAIChatModel:
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Send requests as fast as the server may have them."""
-        self._under_way += len(requests)
         for request in requests:
             asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
 
@@ -105,7 +103,6 @@ class OpenAIChatModel:
         while not self._results.empty():
             results.append(self._results.get())
         replies = [result for result in results if isinstance(result, Reply)]
-        self._under_way -= len(replies)
         if not replies:
             raise next(result for result in results if isinstance(result, ModelError))
         for error in results:  # hand on the replies first; the error comes with the next call
