@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.deeper_model import deepen
 from benchmarks.report import report
@@ -122,7 +123,7 @@ def engine(model: Path, **arguments: Any) -> Iterator[VLLMChatModel]:
         gc.collect()
 
 
-def asked_directly(model: VLLMChatModel) -> VLLMChatModel:
+def begun(model: VLLMChatModel) -> VLLMChatModel:
     """The same engine, asked for one token of a begun answer."""
     direct = copy.copy(model)
     direct._sampling = DIRECT
@@ -161,6 +162,13 @@ def server(model: Path) -> Iterator[str]:
         process.wait()
 
 
+def cpu_seconds() -> float:
+    """CPU time so far of this process, the engines and the server: tells who works, idle or not."""
+    me = psutil.Process()
+    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
+
+
 class Tokens:
     """Counts what a model writes."""
 
@@ -174,8 +182,37 @@ class Tokens:
         return replies
 
 
+def labelled(pairs: PairsDataset, prompt: Prompt, model: ChatModel, **options: Any) -> int:
+    """New tokens that labelling all pairs takes."""
+    counted = Tokens(model)
+    label(pairs, prompt, counted, **options)
+    return counted.count
+
+
+def asked_as_before(model: ChatModel, prompt: Prompt, asked: list[list[Message]]) -> int:
+    """New tokens of :func:`ask_like_the_release`."""
+    counted = Tokens(model)
+    ask_like_the_release(counted, prompt, asked)
+    return counted.count
+
+
+def bare_generation(model: VLLMChatModel, asked: list[list[Message]]) -> Callable[[], int]:
+    """vLLM's generate over prompts that were tokenized before; the value: new tokens."""
+    tokenizer = model._llm.get_tokenizer()
+    texts = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    tokens = [
+        {"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts
+    ]
+
+    def generate() -> int:
+        outputs = model._llm.generate(tokens, model._parameters, use_tqdm=False)
+        return sum(len(output.outputs[0].token_ids) for output in outputs)
+
+    return generate
+
+
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
-    """Seconds, and new tokens, of each way by round. All engines are loaded before the first."""
+    """Seconds, CPU seconds and new tokens by way and round; all engines are loaded before."""
     pairs, prompt = write_pairs(folder / "pairs", arguments.pairs), load_shipped_prompt(*DEFAULT)
     warm = write_pairs(folder / "warm", 50, seed=9)
     unique = conversations(pairs, prompt, dedupe=True)
@@ -186,34 +223,14 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float
         engine(arguments.model) as model,
         engine(arguments.model, enable_prefix_caching=False) as uncached,
     ):
-        http = OpenAIChatModel("tiny", SAMPLING, base_url=f"{url}/v1")
-        direct, llm, tokenizer = asked_directly(model), model._llm, model._llm.get_tokenizer()
-        texts = tokenizer.apply_chat_template(unique, tokenize=False, add_generation_prompt=True)
-        tokens = [
-            {"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts
-        ]
-
-        def bare() -> int:
-            outputs = llm.generate(tokens, model._parameters, use_tqdm=False)
-            return sum(len(output.outputs[0].token_ids) for output in outputs)
-
-        def labelled(by: ChatModel, **options: Any) -> int:
-            counted = Tokens(by)
-            label(pairs, prompt, counted, **options)
-            return counted.count
-
-        def like_the_release(asked: list[list[Message]]) -> int:
-            counted = Tokens(uncached)
-            ask_like_the_release(counted, prompt, asked)
-            return counted.count
-
+        http, direct = OpenAIChatModel("tiny", SAMPLING, base_url=f"{url}/v1"), begun(model)
         ways: dict[str, Callable[[], int]] = {
-            "bare": bare,
-            "ours": lambda: labelled(model),
-            "http": lambda: labelled(http),
-            "release": lambda: like_the_release(unique),
-            "direct": lambda: labelled(direct, direct=True),
-            "release_every": lambda: like_the_release(every),
+            "bare": bare_generation(model, unique),
+            "ours": lambda: labelled(pairs, prompt, model),
+            "http": lambda: labelled(pairs, prompt, http),
+            "release": lambda: asked_as_before(uncached, prompt, unique),
+            "direct": lambda: labelled(pairs, prompt, direct, direct=True),
+            "release_every": lambda: asked_as_before(uncached, prompt, every),
         }
         for loaded in (model, uncached, http):
             label(warm, prompt, loaded)
@@ -221,15 +238,21 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float
             for name, work in ways.items():
                 if name == "release_every" and number:  # by far the longest: once
                     continue
-                llm.reset_prefix_cache()
+                model._llm.reset_prefix_cache()
                 urllib.request.urlopen(f"{url}/reset_prefix_cache", data=b"")
-                started = time.perf_counter()
-                count = work()
-                took.setdefault(name, []).append(time.perf_counter() - started)
-                took.setdefault(f"{name}_tokens", []).append(count)
-                print(f"{name:14} {took[name][-1]:8.1f} s {count:8} tokens", file=sys.stderr)
+                keep(took, name, work)
         http.close()
     return took
+
+
+def keep(took: dict[str, list[float]], name: str, work: Callable[[], int]) -> None:
+    """Do ``work``, and note what it took."""
+    started, spent = time.perf_counter(), cpu_seconds()
+    tokens = work()
+    seconds, cpu = time.perf_counter() - started, cpu_seconds() - spent
+    for kind, value in (("", seconds), ("_cpu", cpu), ("_tokens", tokens)):
+        took.setdefault(name + kind, []).append(value)
+    print(f"{name:14} {seconds:8.1f} s {cpu:8.1f} CPU s {tokens:8} tokens", file=sys.stderr)
 
 
 def rates(took: dict[str, list[float]], per: str) -> dict[str, float]:
@@ -261,7 +284,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     speed, tokens = rates(took, ""), rates(took, "tokens")
     figures: dict[str, Any] = {"pairs": arguments.pairs, "layers": arguments.layers}
     figures |= {name: [round(value, 2) for value in values] for name, values in took.items()}
+    cpu = {name: statistics.median(took[f"{name}_cpu"]) for name in speed}
     ratios = {
+        "ours / bare, CPU time": cpu["ours"] / cpu["bare"],
+        "http / bare, CPU time": cpu["http"] / cpu["bare"],
         "ours / bare": speed["ours"] / speed["bare"],
         "ours / bare, new tokens": tokens["ours"] / tokens["bare"],
         "http / bare": speed["http"] / speed["bare"],
