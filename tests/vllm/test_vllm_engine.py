@@ -77,8 +77,8 @@ def test_direct_in_process_then_soft_targets_and_once_more_from_the_cache(
     assert again.returncode == 0, again.stderr
     assert "EngineCore" not in again.stdout + again.stderr  # no model was loaded
     assert np.array_equal(labels(pairs, "again"), found)
-    line = f"--dataset_dir {pairs.directory} --annotator {name} --soft_labels True --num_epochs 2"
-    line += f" --train_dir {tmp_path} --experiment soft --batch_size 64 --num_workers 0"
+    line = f"--dataset_dir {pairs.directory} --annotator {name} --soft_labels True --num_epochs 3"
+    line += f" --train_dir {tmp_path} --experiment soft --batch_size 32 --reward_lr 1e-3"
     assert train_reward(line.split()) == 0
     metrics = (tmp_path / "soft/train_metrics.csv").read_text().splitlines()
     losses = [float(row.split(",")[1]) for row in metrics[1:]]
