@@ -45,7 +45,8 @@ def annotate_chunk(
     Returns:
         The chunks of the set that are not complete yet (none: the set has been merged).
     """
-    unknown = np.flatnonzero(chunk.labels == Preference.UNKNOWN) + chunk.start
+    unknown = np.flatnonzero(chunk.labels == Preference.UNKNOWN)
+    unknown += chunk.start  # in place: the one array that grows with the pairs
     done = chunk.stop - chunk.start - len(unknown)
     description = chunk.annotator if chunk.chunks == 1 else f"{chunk.annotator} [{chunk.chunk}]"
     since_flush = tokens = 0
