@@ -9,6 +9,10 @@ RL = [
     "numpy>=1.24,<2",
     "numba>=0.57",  # the observations' loops
 ]
+PLOTS = [
+    "rliable>=1.2",  # aggregates over runs, with intervals
+    "pandas<3",  # its dependency arch does not import with 3
+]
 DEV = [
     "pytest>=7",
     "pytest-cov>=4",
@@ -27,7 +31,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["motif*", "sample_factory_ext*", "scripts*", "benchmarks*"]),
-    package_data={"motif": ["**/*.yaml", "**/*.npy"]},
+    package_data={"motif": ["**/*.yaml", "**/*.npy", "**/*.css", "**/*.html"]},
     install_requires=[
         "torch>=2.2",
         "numpy>=1.24",
@@ -39,7 +43,8 @@ setup(
     ],
     extras_require={
         "rl": RL,
+        "plots": PLOTS,
         "vllm": ["vllm>=0.10.2,<=0.14.0"],  # without a lower bound pip falls back to 0.2.5
-        "dev": [*RL, *DEV],
+        "dev": [*RL, *PLOTS, *DEV],
     },
 )

@@ -134,12 +134,23 @@ def make_env(
         save_ttyrec_every=cfg.save_ttyrec_every if env_config else 0,  # not one that is looked at
         savedir=_recording_folder(cfg, env_config),
     )
-    rewards, threshold = None, float("-inf")
-    if cfg.llm_reward:
-        rewards, threshold = _shared_reward(
-            cfg.reward_dir, cfg.checkpoint_num, cfg.eps_threshold_quantile, cfg.rew_norm
-        )
-    env = IntrinsicReward(
+    env = add_intrinsic_reward(env, cfg)
+    return EpisodeSummary(PolicyObservation(env, compact=True), cfg.llm_reward)
+
+
+def message_rewards(cfg: Any) -> tuple[MessageRewards | None, float]:
+    """The reward of each message and the threshold; None and minus infinity without any."""
+    if not cfg.llm_reward:
+        return None, float("-inf")
+    return _shared_reward(
+        cfg.reward_dir, cfg.checkpoint_num, cfg.eps_threshold_quantile, cfg.rew_norm
+    )
+
+
+def add_intrinsic_reward(env: gymnasium.Env, cfg: Any) -> IntrinsicReward:
+    """The task with both rewards, as a run's settings say."""
+    rewards, threshold = message_rewards(cfg)
+    return IntrinsicReward(
         env,
         rewards,
         threshold=threshold,
@@ -149,4 +160,3 @@ def make_env(
         reward_scale=cfg.extrinsic_scale,
         reward_clip=cfg.extrinsic_clip,
     )
-    return EpisodeSummary(PolicyObservation(env, compact=True), cfg.llm_reward)

@@ -1,0 +1,64 @@
+"""An RL run folder as results see it: its settings and its games."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motif.errors import CheckpointError
+from motif.results.episodes import (
+    Comparison,
+    FloatArray,
+    compare_fifths,
+    order_of_start,
+    read_episodes,
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One RL run: ``config.json`` and ``episodes.csv`` of its folder."""
+
+    name: str
+    config: Mapping[str, Any]
+    episodes: Mapping[str, FloatArray]
+
+    @property
+    def task(self) -> str:
+        return str(self.config.get("root_env", "?"))
+
+    @property
+    def steps(self) -> int:
+        """Environment steps when the last game ended."""
+        return int(self.episodes["env_steps"].max(initial=0))
+
+    def change(self, column: str) -> Comparison | None:
+        """First fifth of the games against the last, by the order in which they began."""
+        envs = self.config.get("num_workers", 1) * self.config.get("num_envs_per_worker", 1)
+        began = order_of_start(dict(self.episodes), envs)
+        return compare_fifths(self.episodes[column], np.random.default_rng(0), began)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, without Sample Factory.
+
+    Raises:
+        CheckpointError: it holds no run, or a damaged one.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(
+            f"no RL run in {folder} (config.json is missing); train one: python -m scripts.main "
+            f"--train_dir {folder.parent} --experiment {folder.name} …"
+        )
+    try:
+        config = json.loads(path.read_text())
+        name = config.get("experiment") or folder.name
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); restore it") from None
+    return Run(str(name), config, read_episodes(folder / "episodes.csv"))

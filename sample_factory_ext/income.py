@@ -1,0 +1,91 @@
+"""Play with several policies of a run, to see which messages paid their intrinsic reward."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+from sample_factory.utils.attr_dict import AttrDict
+from tqdm import tqdm
+
+import motif.nethack  # noqa: F401  registers the tasks
+from motif.errors import CheckpointError
+from motif.messages import decode
+from motif.nethack.observations import OBSERVATION_KEYS
+from motif.results.income import INCOME_FILE, Income, top_messages, write_income
+from sample_factory_ext.environment import add_intrinsic_reward
+from sample_factory_ext.games import Game, play_to_end
+from sample_factory_ext.player import CheckpointPlayer
+from sample_factory_ext.run_folder import policy_checkpoints, read_run_config
+
+SEED = 777
+
+
+def play_for_income(
+    run_folder: Path, *, games: int, policies: int, reward_dir: str | None = None
+) -> list[Income]:
+    """Play ``games`` with each of up to ``policies`` checkpoints, evenly spaced, first and last in.
+
+    Writes ``messages_paid.json`` into the run folder. A run without intrinsic reward is played
+    with that of ``reward_dir``, at weight 1: what the agent would be paid.
+
+    Raises:
+        CheckpointError: no policy or no reward model, or a damaged one.
+    """
+    cfg = rewarded_settings(run_folder, reward_dir)
+    if not cfg.llm_reward:
+        raise CheckpointError(
+            f"{run_folder} was trained without the intrinsic reward; name one: --reward_dir DIR"
+        )
+    steps = list(policy_checkpoints(run_folder)) or [None]  # None: the player says what is missing
+    chosen = np.unique(np.linspace(0, len(steps) - 1, policies).round().astype(int))
+    env = add_intrinsic_reward(gymnasium.make(cfg.root_env, observation_keys=OBSERVATION_KEYS), cfg)
+    incomes = []
+    try:
+        with tqdm(total=len(chosen) * games, unit="game", desc="playing") as bar:
+            for index in chosen:
+                player = CheckpointPlayer(run_folder, "cpu", steps[index])
+                played = []
+                for number in range(games):
+                    game = play_to_end(env, player, cfg.llm_reward, SEED + number)
+                    played.append(game)
+                    bar.update()
+                incomes.append(sum_up(player.env_steps, played))
+    finally:
+        env.close()
+    settings = {"games": games, "reward_dir": cfg.reward_dir, "root_env": cfg.root_env}
+    write_income(run_folder / INCOME_FILE, settings, incomes)
+    return incomes
+
+
+def rewarded_settings(
+    run_folder: Path, reward_dir: str | None, checkpoint_num: int = 0
+) -> AttrDict:
+    """A run's settings, with the reward model of ``reward_dir`` in the place of its own."""
+    cfg = AttrDict(read_run_config(run_folder))
+    if reward_dir:
+        cfg.reward_dir, cfg.checkpoint_num = reward_dir, checkpoint_num
+        cfg.llm_reward = cfg.llm_reward or 1.0
+    return cfg
+
+
+def sum_up(env_steps: int, played: list[Game]) -> Income:
+    """The games of one policy together."""
+    seen: Counter[str] = Counter()
+    paid: Counter[str] = Counter()
+    for game in played:
+        for message, count in game.seen.items():
+            seen[decode(message)] += count
+        for message, value in game.income.items():
+            paid[decode(message)] += value
+    return Income(
+        env_steps=env_steps,
+        games=len(played),
+        steps=sum(game.length for game in played),
+        game_return=float(np.mean([game.game_return for game in played])),
+        intrinsic_return=float(np.mean([game.intrinsic_return for game in played])),
+        paid=sum(value for value in paid.values() if value > 0),
+        messages=top_messages(seen, paid),
+    )

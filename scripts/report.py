@@ -1,0 +1,167 @@
+"""One page on a run: how the agent learnt, what its reward likes, and whether it is being hacked.
+
+    python -m scripts.report --run train_dir/rl_saving_dir/standard_motif --play 5
+
+writes ``report.html`` into the run folder: one file, opened without a network. ``--play 5`` plays
+five games with each of up to five checkpoints of the run (a minute or two), to see which messages
+paid the agent early and late; what it counts is kept, so a later report needs it no more.
+``--compare`` draws other runs beside it; ``--reward_dir A B C`` puts reward models side by side.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from motif import messages
+from motif.cli import option, parse_config, run
+from motif.errors import CheckpointError, ConfigError
+from motif.pairs_dataset import PairsDataset
+from motif.results.income import INCOME_FILE, Income, read_income
+from motif.results.page import write_page
+from motif.results.reward_sections import PairAgreement, RewardView, reward_sections
+from motif.results.run_sections import run_sections
+from motif.results.runs import Run, read_run
+from motif.reward.agreement import held_out_agreement
+from motif.reward.checkpoint import LoadedReward, load_reward_model, read_checkpoint
+from motif.reward.training_data import load_training_data
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What the page is about."""
+
+    run: Path = option(Path("train_dir/rl_saving_dir/standard_motif"), "folder of the RL run")
+    compare: Sequence[Path] = option((), "other RL runs to draw beside it", nargs="*", type=Path)
+    reward_dir: Sequence[str] = option(
+        (), "reward models, side by side; without it the run's own", nargs="*", type=str
+    )
+    dataset: str | None = option(
+        None, "pairs dataset: how common messages are, agreement; default: the reward model's"
+    )
+    play: int = option(0, "play so many games with each policy, to see which messages pay")
+    policies: int = option(5, "play with so many checkpoints, evenly spaced")
+    output: Path | None = option(None, "the page; default: report.html in the run folder")
+
+    def __post_init__(self) -> None:
+        if self.play < 0:
+            raise ConfigError(f"--play {self.play}: games, 0 or more")
+        if self.policies < 2:
+            raise ConfigError(f"--policies {self.policies}: 2 or more, an early and a late one")
+
+
+def report(config: ReportConfig) -> Path:
+    """Write the page; its path.
+
+    Raises:
+        MotifError: a run, a reward model or the dataset is missing or damaged.
+    """
+    main_run = read_run(config.run)
+    runs = _distinct([main_run, *map(read_run, config.compare)], [config.run, *config.compare])
+    incomes = _incomes(config)
+    sections = run_sections(runs[0], runs[1:], incomes)
+    views, agreement = _reward_views(config, runs[0])
+    if views:
+        sections += reward_sections(views, agreement)
+    path = config.output or config.run / "report.html"
+    subtitle = f"{main_run.task}, {main_run.steps:,} environment steps; {config.run}"
+    write_page(path, f"Motif: {runs[0].name}", subtitle, sections)
+    return path
+
+
+def _distinct(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
+    """Runs of one name get their folder's path as name."""
+    names = [run.name for run in runs]
+    if len(set(names)) == len(names):
+        return list(runs)
+    return [Run(str(path), run.config, run.episodes) for run, path in zip(runs, folders)]
+
+
+def _incomes(config: ReportConfig) -> list[Income]:
+    if not config.play:
+        return read_income(config.run / INCOME_FILE)
+    from sample_factory_ext.income import play_for_income
+
+    reward_dir = config.reward_dir[0] if config.reward_dir else None
+    return play_for_income(
+        config.run, games=config.play, policies=config.policies, reward_dir=reward_dir
+    )
+
+
+def _reward_views(
+    config: ReportConfig, main_run: Run
+) -> tuple[list[RewardView], PairAgreement | None]:
+    """The reward models, on the messages of the dataset or, without one, on their training's."""
+    own = main_run.config.get("reward_dir") if main_run.config.get("llm_reward") else None
+    folders = list(config.reward_dir) or ([own] if own else [])
+    if not folders:
+        return [], None
+    loaded = [load_reward_model(folder) for folder in folders]
+    dataset = _dataset(config.dataset, loaded[0].config.get("dataset_dir"))
+    if dataset is not None:
+        distinct, index = messages.unique(dataset.messages)
+        counts = np.bincount(index.ravel(), minlength=len(distinct))
+    else:
+        distinct, counts = loaded[0].train_messages, None
+    if not len(distinct):
+        raise CheckpointError(
+            f"{loaded[0].path} was imported and knows no messages; name a dataset: --dataset DIR"
+        )
+    quantile = float(main_run.config.get("eps_threshold_quantile", 0.5))
+    views = [
+        RewardView(
+            name=Path(folder).name,
+            texts=[messages.decode(message) for message in distinct],
+            rewards_U=model.score(distinct).astype(np.float64),
+            mean=model.mean,
+            deviation=model.variance**0.5,
+            threshold=float(np.float32(model.threshold(quantile))),
+            quantile=quantile,
+            counts_U=counts,
+        )
+        for folder, model in zip(folders, loaded)
+    ]
+    return views, None if dataset is None else _agreement(loaded[0], dataset)
+
+
+def _dataset(named: str | None, trained_on: str | None) -> PairsDataset | None:
+    """The dataset that is named; else the one of training, if it is still there."""
+    if named:
+        return PairsDataset(named)
+    if trained_on and Path(trained_on, "data").is_dir():
+        return PairsDataset(trained_on)
+    return None
+
+
+def _agreement(loaded: LoadedReward, dataset: PairsDataset) -> PairAgreement | None:
+    """Agreement on held-out pairs; None if the labels it was trained on are not there."""
+    settings = loaded.config
+    own = dataset.directory / "preference" / f"{settings.get('annotator')}.npy"
+    if settings.get("use_blstats") or not own.is_file():
+        return None
+    data = load_training_data(
+        dataset.directory,
+        settings["annotator"],
+        seed=settings["seed"],
+        soft_labels=settings.get("soft_labels", False),
+        use_blstats=False,
+    )
+    if data.fingerprint != read_checkpoint(loaded.path)["fingerprint"]:
+        return None  # other pairs or labels than those of training: none is known to be held out
+    return PairAgreement(*held_out_agreement(loaded, data))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    def command() -> None:
+        path = report(parse_config(ReportConfig, argv, __doc__))
+        print(f"written to {path}; open it in a browser")
+
+    return run(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

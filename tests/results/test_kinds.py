@@ -1,0 +1,37 @@
+"""Kinds of messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from motif.results.kinds import KINDS, kinds_of
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("You kill the newt!", ["kills a monster"]),
+        ("You kill the poor kitten!", []),
+        ("You hit it.", ["hits a monster"]),
+        ("You kick the door.", []),
+        ("$ - 12 gold pieces.", ["takes gold"]),
+        ("You see here 31 gold pieces.", ["sees gold"]),
+        ("k - a scroll labeled ZLORFIK.", ["takes an item"]),
+        ("You descend the stairs.", ["goes down"]),
+        ("There is a staircase down here.", ["sees stairs down"]),
+        ("You climb up the stairs.", ["goes up"]),
+        ("The door opens.", ["opens a door"]),
+        ("The jackal bites!", ["is hurt"]),
+        ("It's a wall.", ["bumps into things"]),
+        ("You can't go down here.", ["makes a useless move"]),
+        ("The newt bites!  You kill the newt!", ["kills a monster", "is hurt"]),
+        ("", []),
+    ],
+)
+def test_kinds(text, kinds):
+    assert kinds_of(text) == kinds
+
+
+def test_each_kind_has_an_example_above():
+    examples = {mark for args in test_kinds.pytestmark[0].args[1] for mark in args[1]}
+    assert examples == set(KINDS)
