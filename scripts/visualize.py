@@ -4,6 +4,12 @@
 
 Each step shows the game's reward, the return so far and the normalised reward of the message; each
 episode ends with its 100 most frequent messages. Without a terminal nothing waits for a key.
+
+    --record DIR        a replay of each episode to open in a browser, and NLE's own ttyrec
+    --gif FILE          the first steps as a film
+    --stats FILE        returns, score, depth, gold, level, turns, success rate as JSON
+    --task NAME         the agent on another task than its own
+    --render False      no picture in the terminal
 """
 
 from __future__ import annotations

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import json
 import re
 import shutil
 from unittest import mock
 
 import pytest
+from PIL import Image
+from replay_page import content_of
 from rl_command import short_games
 
 from motif.messages import decode
@@ -82,6 +86,62 @@ def test_a_run_without_intrinsic_reward_is_shown_without(rl_run, tmp_path, capsy
     assert "intrinsic (normalised) none" in capsys.readouterr().out
 
 
+def test_below_the_screen_stand_the_totals_and_the_message(rl_run, capsys):
+    assert watch(rl_run, "--seed", "3") == 0
+    plain = re.sub(r"\033(\[[0-9;?]*[a-zA-Z])", "", capsys.readouterr().out)
+    pattern = r"so far: extrinsic (\S+)  intrinsic (\S+)  \(this step ([+-]\S+)\)\n(.*)\n"
+    steps = re.findall(pattern, plain)
+    assert len(steps) == 2 * 15
+    sums = paid = 0.0
+    for number, (_, total, this, message) in enumerate(steps[:15]):
+        paid += float(this)
+        assert float(total) == pytest.approx(paid, abs=1e-3 + 1e-4 * number)
+        sums += bool(message.strip())
+    assert paid != 0.0
+    assert sums == 15  # "(no message)" where there is none
+
+
+def test_recordings_films_and_statistics(rl_run, tmp_path, capsys):
+    record, gif, stats = tmp_path / "rec", tmp_path / "game.gif", tmp_path / "stats.json"
+    flags = ["--record", str(record), "--gif", str(gif), "--gif_steps", "7", "--stats", str(stats)]
+    assert watch(rl_run, "--render", "False", "--seed", "3", *flags) == 0
+    out = capsys.readouterr().out
+    assert f"replay: {record}/episode_002.html" in out and f"film: {gif}" in out
+    assert re.search(r"mean of 2 episodes: return -?\d", out)
+    with Image.open(gif) as film:
+        assert film.n_frames <= 7 and film.size == (640, 416)
+
+    pages = sorted(record.glob("episode_*.html"))
+    content = content_of(pages[0])
+    assert len(pages) == 2 and len(content["steps"]) == 1 + 15
+    recordings = sorted(record.glob("*.ttyrec*.bz2"))
+    assert len(recordings) == 2
+    assert b"Agent" in bz2.decompress(recordings[0].read_bytes())
+
+    written = json.loads(stats.read_text())
+    first = written["episodes"][0]
+    assert (written["games"], written["task"], written["success"]) == (2, "NetHackScore-v1", None)
+    assert first["length"] == 15 and 1 <= first["turns"] <= 16
+    rewards = [step[2] for step in content["steps"]]
+    assert first["return"] == pytest.approx(sum(rewards), abs=1e-3)
+    paid = [step[3] for step in content["steps"]]
+    assert first["intrinsic_return"] == pytest.approx(sum(paid), abs=1e-4)
+    mean = (first["return"] + written["episodes"][1]["return"]) / 2
+    assert written["means"]["return"]["mean"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("flag", ["--task", "--root_env"])
+def test_on_another_task(rl_run, tmp_path, capsys, flag):
+    stats = tmp_path / "stats.json"
+    flags = [flag, "NetHackStaircase-v1", "--stats", str(stats), "--render", "False"]
+    assert watch(rl_run, *flags) == 0
+    out = capsys.readouterr().out
+    assert "policy of" in out and "NetHackStaircase-v1" in out
+    success = json.loads(stats.read_text())["success"]
+    assert success == {"wins": 0, "rate": 0.0, "low": 0.0, "high": pytest.approx(0.6576, abs=1e-3)}
+    assert "success 0.0% (0.0% to 65.8%)" in out
+
+
 def unknown_experiment(run):
     shutil.rmtree(run)
 
@@ -123,6 +183,8 @@ def test_what_cannot_be_watched_is_named(rl_run, tmp_path, capsys, spoil, messag
         ("--num_episodes 0", "--num_episodes 0: 1 to 100"),
         ("--num_episodes 101", "--num_episodes 101: 1 to 100"),
         ("--sleep -1", r"--sleep -1.0: seconds, 0 or more"),
+        ("--gif_steps 0", "--gif_steps 0: 1 or more"),
+        ("--task NetHack-v9", "unknown --task NetHack-v9; the tasks are NetHackScore-v1"),
         ("--render maybe", "expected True or False, got 'maybe'"),
     ],
 )

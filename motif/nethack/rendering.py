@@ -7,6 +7,7 @@ from motif.types import AnyArray
 ESCAPE = "\033["
 RESET = f"{ESCAPE}0m"
 BRIGHT = 8  # colours 8 to 15 are the bright ones
+GOOD, BAD = f"{ESCAPE}32m", f"{ESCAPE}31m"  # green, red
 HIDE_CURSOR, SHOW_CURSOR = f"{ESCAPE}?25l", f"{ESCAPE}?25h"
 HOME_AND_CLEAR = f"{ESCAPE}H{ESCAPE}J"
 

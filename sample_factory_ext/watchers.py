@@ -1,0 +1,219 @@
+"""What looks at a game while it is played: the terminal, recordings, statistics."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motif.atomic_write import write_json
+from motif.messages import decode, printable
+from motif.nethack.rendering import (
+    BAD,
+    GOOD,
+    HIDE_CURSOR,
+    HOME_AND_CLEAR,
+    RESET,
+    SHOW_CURSOR,
+    screen_text,
+)
+from motif.results.gif import Screen, with_caption, write_gif
+from motif.results.intervals import wilson
+from motif.results.replay import Replay
+from sample_factory_ext.games import Game, Step, succeeded
+
+MESSAGES_SHOWN = 100
+GIF_MILLISECONDS = 100  # a step
+COLUMNS = 80
+
+Rewards = Mapping[bytes, float] | None  # normalised reward of a message, if there is a model
+
+
+class Watcher:
+    """Is shown each step of each game; does nothing of itself."""
+
+    def step(self, step: Step, game: Game) -> None:
+        """A step was played; ``step.observation`` must be copied to be kept."""
+
+    def pause(self) -> None:
+        """The game is over or was interrupted."""
+
+    def end(self, number: int, game: Game) -> None:
+        """Game ``number`` (from 0) is over."""
+
+
+class Terminal(Watcher):
+    """Draws the game, and after it lists its most frequent messages."""
+
+    def __init__(self, rewards: Rewards, render: bool, sleep: float) -> None:
+        self._rewards, self._render, self._sleep = rewards, render, sleep
+        self._hidden = False
+
+    def step(self, step: Step, game: Game) -> None:
+        if step.ended:
+            return
+        if self._render:
+            self._hide()
+            print(f"{HOME_AND_CLEAR}{self._screen(step)}\n{self._below(step, game)}", flush=True)
+        time.sleep(self._sleep)
+
+    def _hide(self) -> None:
+        if not self._hidden:
+            print(HIDE_CURSOR, end="")
+            self._hidden = True
+
+    def _screen(self, step: Step) -> str:
+        return screen_text(step.observation["tty_chars"], step.observation["tty_colors"])
+
+    def _below(self, step: Step, game: Game) -> str:
+        worth, color = "none", ""
+        if self._rewards is not None:
+            reward = self._rewards[step.message]
+            worth, color = f"{reward:+.3f}", GOOD if reward > 0 else BAD
+        message = printable(decode(step.message).replace("\n", " ")) or "(no message)"
+        return (
+            f"step {game.length}  reward {step.reward:+.2f}  return {game.game_return:.2f}  "
+            f"intrinsic (normalised) {color}{worth}{RESET}  seen {step.count}x\n"
+            f"so far: extrinsic {game.extrinsic_return:.3f}  intrinsic {game.intrinsic_return:.3f}"
+            f"  (this step {step.intrinsic:+.4f})\n{color}{message[:COLUMNS]}{RESET}"
+        )
+
+    def pause(self) -> None:
+        if self._hidden:
+            print(SHOW_CURSOR, end="")
+            self._hidden = False
+
+    def end(self, number: int, game: Game) -> None:
+        print(f"\nthe {MESSAGES_SHOWN} most frequent messages, times seen and normalised reward:")
+        for message, count in game.seen.most_common(MESSAGES_SHOWN):
+            worth = "" if self._rewards is None else f"{self._rewards[message]:+8.3f}"
+            print(f"{count:6d} {worth}  {printable(decode(message)) or '(no message)'}")
+        info = game.info
+        print(
+            f"episode {number + 1}: {game.length} steps, return {game.game_return:.2f}, score "
+            f"{info['score']}, dungeon level {info['dlvl']}, gold {info['gold']}, experience level "
+            f"{info['xlvl']}"
+        )
+
+
+class Recorder(Watcher):
+    """Writes ``episode_001.html`` and so on; NLE writes its ttyrecs into the same folder."""
+
+    def __init__(self, folder: Path, about: str, rewards: Rewards) -> None:
+        self._folder, self._about, self._rewards = folder, about, rewards
+        self._replay = Replay("", "")
+
+    def step(self, step: Step, game: Game) -> None:
+        if game.length == 0:
+            self._replay = Replay("A game of Motif's agent", self._about)
+        seen = step.observation
+        self._replay.add(
+            None if step.ended else (seen["tty_chars"], seen["tty_colors"]),
+            step.message,
+            worth=None if self._rewards is None else self._rewards[step.message],
+            count=step.count,
+            reward=step.reward,
+            intrinsic=step.intrinsic,
+        )
+
+    def end(self, number: int, game: Game) -> None:
+        path = self._folder / f"episode_{number + 1:03d}.html"
+        self._replay.write(path)
+        print(f"replay: {path}")
+
+
+class GifMaker(Watcher):
+    """Films the first steps of the first game."""
+
+    def __init__(self, path: Path, steps: int, rewards: Rewards) -> None:
+        self._path, self._steps, self._rewards = path, steps, rewards
+        self._screens: list[Screen] = []
+
+    def step(self, step: Step, game: Game) -> None:
+        if step.ended or len(self._screens) >= self._steps:
+            return
+        worth = "" if self._rewards is None else f"  message {self._rewards[step.message]:+.2f}"
+        caption = (
+            f" step {game.length}  return {game.game_return:.2f}  intrinsic "
+            f"{game.intrinsic_return:.3f}{worth}  seen {step.count}x"
+        )
+        seen = step.observation
+        self._screens.append(with_caption(seen["tty_chars"], seen["tty_colors"], caption))
+
+    def end(self, number: int, game: Game) -> None:
+        if number == 0:
+            write_gif(self._path, self._screens, GIF_MILLISECONDS)
+            self._screens = self._screens[:0]
+            self._steps = 0
+            print(f"film: {self._path}")
+
+
+class Statistics(Watcher):
+    """What the games came to: a row each, and means over them."""
+
+    def __init__(self, task: str, env_steps: int) -> None:
+        self._task, self._env_steps = task, env_steps
+        self._rows: list[dict[str, Any]] = []
+
+    def end(self, number: int, game: Game) -> None:
+        info = {name: int(game.info[name]) for name in ("score", "dlvl", "gold", "xlvl", "scout")}
+        self._rows.append(
+            {
+                "return": round(game.game_return, 6),
+                "extrinsic_return": round(game.extrinsic_return, 6),
+                "intrinsic_return": round(game.intrinsic_return, 6),
+                "length": game.length,
+                "turns": game.turns,
+                **info,
+                "success": succeeded(self._task, game),
+            }
+        )
+
+    def content(self) -> dict[str, Any]:
+        """All of it, as JSON: means with their standard error, successes with their interval."""
+        names = [name for name in self._rows[0] if name != "success"]
+        columns = {name: np.array([row[name] for row in self._rows]) for name in names}
+        games = len(self._rows)
+        return {
+            "task": self._task,
+            "policy_env_steps": self._env_steps,
+            "games": games,
+            "means": {
+                name: {
+                    "mean": float(values.mean()),
+                    "standard_error": float(values.std(ddof=1) / math.sqrt(games))
+                    if games > 1
+                    else None,
+                    "median": float(np.median(values)),
+                }
+                for name, values in columns.items()
+            },
+            "success": self._success(),
+            "episodes": self._rows,
+        }
+
+    def _success(self) -> dict[str, Any] | None:
+        outcomes = [row["success"] for row in self._rows]
+        if None in outcomes:
+            return None
+        low, high = wilson(sum(outcomes), len(outcomes))
+        rate = sum(outcomes) / len(outcomes)
+        return {"wins": sum(outcomes), "rate": rate, "low": low, "high": high}  # 95 %, Wilson
+
+    def write(self, path: Path) -> None:
+        """Write :meth:`content`, whole or not at all."""
+        write_json(path, self.content())
+
+    def summary(self) -> str:
+        """One line."""
+        content = self.content()
+        shown = ("return", "intrinsic_return", "score", "dlvl", "gold", "xlvl", "turns")
+        means = ", ".join(f"{name} {content['means'][name]['mean']:.4g}" for name in shown)
+        line = f"mean of {content['games']} episodes: {means}"
+        if wins := content["success"]:
+            line += f"; success {wins['rate']:.1%} ({wins['low']:.1%} to {wins['high']:.1%})"
+        return line
