@@ -73,14 +73,14 @@ def _draw_curve(
     window = max(len(values) // 10, 5)
     mean = running_mean(values, window)
     if points:
-        axes.plot(steps[every], values[every], ".", color=color, alpha=0.4, markersize=4, mew=0)
+        axes.plot(steps[every], values[every], ".", color=color, alpha=0.5, markersize=5, mew=0)
         low, high = np.percentile(values, [0.5, 99.0])
         margin = 0.06 * (high - low or 1.0)
         axes.set_ylim(min(low, mean.min()) - margin, max(high, mean.max()) + margin)
     axes.plot(steps[every], mean[every], color=color, linewidth=2, label=plain_label(name))
 
 
-def thousands(value: float, _: int) -> str:
+def thousands(value: float, _: float) -> str:
     if abs(value) >= 1e6:
         return f"{value / 1e6:g}M"
     return f"{value / 1e3:g}k" if value else "0"

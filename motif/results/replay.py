@@ -34,8 +34,8 @@ class Replay:
 
     def __init__(self, title: str, subtitle: str) -> None:
         self._heading = title, subtitle
-        self._chars = np.full(ROWS * COLUMNS, ord(" "), np.uint8)
-        self._colors = np.zeros(ROWS * COLUMNS, np.uint8)
+        self._chars: AnyArray = np.full(ROWS * COLUMNS, ord(" "), np.uint8)
+        self._colors: AnyArray = np.zeros(ROWS * COLUMNS, np.uint8)
         self._messages: dict[bytes, int] = {}
         self._worth: list[float | None] = []  # of each message
         self._steps: list[list[Any]] = []

@@ -17,6 +17,7 @@ from motif.results.page import (
     Section,
     bar,
     cards,
+    columns,
     escape,
     heading,
     note,
@@ -141,14 +142,15 @@ def parts_section(runs: Sequence[Run]) -> Section:
                 correlation(games["intrinsic_return"], games["length"]),
             ]
         )
-    header = ["correlation of the intrinsic return with", "task's return", "late half", "length"]
+    header = ["intrinsic return's correlation with", "task's return", "late half", "length"]
     left = picture(charts.parts_scatter(named, "return", "intrinsic_return"), "one dot a game")
     text = note(
         "One dot a game. Games that are paid well by the reward model but badly by the task, more "
         "of them late in training, are the sign to look for. A high correlation with length alone "
         "means that staying alive is what pays."
     )
-    return Section("parts", "Intrinsic against task's return", [left, table(header, rows), text])
+    body = columns(left, Html(table(header, rows) + text))
+    return Section("parts", "Intrinsic against task's return", [body])
 
 
 def income_section(incomes: Sequence[Income]) -> Section:

@@ -1,0 +1,146 @@
+"""Many runs in few figures: intervals over seeds, and the aggregates of the rliable library.
+
+Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", 2021.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from motif.errors import ConfigError, MissingPackageError
+from motif.results.episodes import FloatArray
+from motif.results.results_file import Curves, Results
+
+RESAMPLES = 2000
+GRID = 200  # points of a mean curve
+SUCCESS_RETURN = 50.0  # of every task but the score task
+SCORE_TASK = "NetHackScore-v1"
+AGGREGATES = ("median", "iqm", "mean", "optimality_gap")
+
+
+@dataclass(frozen=True)
+class MeanCurve:
+    """The mean over seeds, and its 95 % bootstrap interval (resampling seeds)."""
+
+    timesteps: FloatArray
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    seeds: FloatArray  # (S, GRID)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An aggregate of a method with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_curve(curves: Curves) -> MeanCurve | None:
+    """All seeds at the same steps, where all of them have a value; None if nowhere."""
+    pairs = [
+        (np.asarray(steps, dtype=float), np.asarray(values, dtype=float))
+        for steps, values in zip(curves["timesteps"], curves["returns"])
+        if len(steps)
+    ]
+    if not pairs:
+        return None
+    low, high = max(steps[0] for steps, _ in pairs), min(steps[-1] for steps, _ in pairs)
+    if low > high:
+        return None
+    grid = np.linspace(low, high, GRID)
+    seeds = np.stack([np.interp(grid, steps, values) for steps, values in pairs])
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(seeds), size=(RESAMPLES, len(seeds)))
+    bounds = np.percentile(seeds[drawn].mean(axis=1), [2.5, 97.5], axis=0)
+    return MeanCurve(grid, seeds.mean(axis=0), bounds[0], bounds[1], seeds)
+
+
+def final_returns(results: Results) -> dict[str, dict[str, FloatArray]]:
+    """The last value of each seed's curve, by task and method."""
+    return {
+        task: {
+            method: np.array([values[-1] for values in curves["returns"] if values])
+            for method, curves in methods.items()
+        }
+        for task, methods in results.items()
+    }
+
+
+def normalised_scores(results: Results) -> dict[str, FloatArray]:
+    """(seeds, tasks) for each method, over the tasks that all methods have.
+
+    A success task's return is divided by that of a success, the score task's by the best method's
+    mean. With different numbers of seeds the first are taken.
+
+    Raises:
+        ConfigError: no task has all methods.
+    """
+    finals = final_returns(results)
+    methods = sorted({method for by_method in finals.values() for method in by_method})
+    tasks = [
+        task
+        for task, by_method in sorted(finals.items())
+        if all(len(by_method.get(method, ())) for method in methods)
+    ]
+    if not tasks:
+        raise ConfigError(
+            f"no task has finished games of all methods ({', '.join(methods)}); aggregates need one"
+        )
+    scales = {task: _scale(task, finals[task]) for task in tasks}
+    scores = {}
+    for method in methods:
+        seeds = min(len(finals[task][method]) for task in tasks)
+        rows = [finals[task][method][:seeds] / scales[task] for task in tasks]
+        scores[method] = np.stack(rows, axis=1)
+    return scores
+
+
+def _scale(task: str, by_method: Mapping[str, FloatArray]) -> float:
+    if task != SCORE_TASK:
+        return SUCCESS_RETURN
+    best = max(float(values.mean()) for values in by_method.values())
+    return best if best > 0 else 1.0
+
+
+def aggregate(scores: Mapping[str, FloatArray]) -> dict[str, dict[str, Estimate]]:
+    """rliable's aggregates of normalised scores, by method and name; intervals by resampling runs.
+
+    Raises:
+        MissingPackageError: rliable is not installed.
+    """
+    try:
+        from rliable import library, metrics
+    except ImportError as error:
+        raise MissingPackageError(
+            f"rliable cannot be imported ({error}); install it: pip install -e '.[plots]'"
+        ) from None
+
+    def measure(scores_RT: FloatArray) -> FloatArray:
+        return np.array(
+            [
+                metrics.aggregate_median(scores_RT),
+                metrics.aggregate_iqm(scores_RT),
+                metrics.aggregate_mean(scores_RT),
+                metrics.aggregate_optimality_gap(scores_RT, 1.0),
+            ]
+        )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # rliable's own call of arch
+        values, intervals = library.get_interval_estimates(
+            dict(scores), measure, reps=RESAMPLES, random_state=np.random.RandomState(0)
+        )
+    return {
+        method: {
+            name: Estimate(float(values[method][i]), *map(float, intervals[method][:, i]))
+            for i, name in enumerate(AGGREGATES)
+        }
+        for method in scores
+    }
