@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3 python; do \
 TORCH_CPU ?= torch==2.13.0
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install quickstart dataset test test-vllm check format bench clean
+.PHONY: help install quickstart dataset reproduce test test-vllm check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -27,6 +27,9 @@ quickstart: install  ## dataset, labels, reward, agent: 7 to 9 minutes on 2 core
 
 dataset: install  ## unpack the shipped dataset into motif_dataset
 	$(PY) -m scripts.unpack_dataset
+
+reproduce: install  ## the experiment: three methods, two tasks, three seeds; hours; it resumes
+	$(PY) -m scripts.reproduce
 
 test: $(VENV)/installed-dev  ## run the tests
 	$(PY) -m pytest

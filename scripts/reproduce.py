@@ -1,0 +1,240 @@
+"""The experiment: does the intrinsic reward help, and does its goal steer the agent?
+
+    python -m scripts.reproduce                 # or: make reproduce
+    python -m scripts.reproduce --directory runs/trial --small True
+
+A missing dataset, labels and reward models are made first, then every run of the tables below. Each
+command is printed before it is run, what is done is kept, and the same command goes on where it was
+stopped. In the end it writes ``table.csv`` (a row for each run: what the last fifth of its games
+came to), ``motif_results.pkl`` and the figures of ``scripts.plot_results``.
+
+It needs a dataset with the labels of ``ANNOTATOR``; without one, 20,000 pairs of random play are
+collected and labelled by the shipped rules, which is a smaller experiment and no language model's.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motif.atomic_write import atomic_write
+from motif.cli import option, parse_config, run
+from motif.errors import ConfigError
+from motif.results.curves import method_of, write_csv
+from motif.results.page import Cell
+from motif.results.runs import Run, read_run
+from scripts.quickstart import Stage, run_stage
+
+SEEDS = (1, 2, 3)
+TASKS = {"NetHackScore-v1": 600_000, "NetHackStaircase-v1": 300_000}  # environment steps of a run
+EXTRINSIC = {"NetHackScore-v1": 0.1, "NetHackStaircase-v1": 10.0}  # the paper's coefficients
+METHODS = {  # factor of the task's coefficient, coefficient of the intrinsic reward
+    "extrinsic_only": (1.0, 0.0),
+    "motif": (1.0, 0.1),
+    "intrinsic_only": (0.0, 0.1),
+}
+GOALS = ("gold", "combat", "stairs")  # steered by these rewards alone, beside defaultgoal
+STEERING_STEPS = 300_000
+
+REWARD = {"batch_size": 256, "reward_lr": 1e-3, "num_epochs": 8, "seed": 777}
+AGENT = {
+    "algo": "APPO",
+    "env": "nle_fixed_eat_action",
+    "num_workers": 2,
+    "num_envs_per_worker": 32,
+    "batch_size": 2048,
+    "reward_scale": 0.1,
+    "obs_scale": 255.0,
+    "beta_count_exponent": 3,
+    "eps_threshold_quantile": 0.5,
+    "save_every_steps": 50_000,
+    "keep_checkpoints": 20,
+}
+SMALL_AGENT = {
+    "num_workers": 1,
+    "num_envs_per_worker": 4,
+    "batch_size": 256,
+    "decorrelate_experience_max_seconds": 0,
+}
+SMALL_STEPS, SMALL_PAIRS, PAIRS = 2_048, 400, 20_000
+COLUMNS = ("return", "extrinsic_return", "intrinsic_return", "dlvl", "gold", "xlvl", "length")
+
+
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """Where, with which labels, and whether for real."""
+
+    directory: Path = option(Path("runs/experiment"), "folder of everything that is made")
+    dataset: Path | None = option(None, "a labelled dataset; default: one is made, of random play")
+    annotator: str = option("rules_msg_{goal}", "name of its label sets, with {goal} in it")
+    seeds: int = option(len(SEEDS), "seeds of each method")
+    steering: bool = option(True, "also train with the rewards of gold, combat and stairs")
+    small: bool = option(False, "a trial of every stage, too short to learn anything")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One training run."""
+
+    name: str
+    task: str
+    goal: str
+    seed: int
+    steps: int
+    extrinsic_reward: float
+    llm_reward: float
+
+
+def planned_runs(config: ReproduceConfig) -> Iterator[Planned]:
+    """Every training run, one seed of all methods after the other."""
+    for seed in range(1, config.seeds + 1):
+        for task, steps in TASKS.items():
+            for method, (factor, llm_reward) in METHODS.items():
+                name, extrinsic = f"{task}_{method}_{seed}", factor * EXTRINSIC[task]
+                yield Planned(name, task, "defaultgoal", seed, steps, extrinsic, llm_reward)
+    for goal in GOALS if config.steering else ():
+        name, task = f"steering_{goal}_1", "NetHackScore-v1"
+        yield Planned(name, task, goal, 1, STEERING_STEPS, 0.0, 0.1)
+
+
+def make_stages(config: ReproduceConfig) -> list[Stage]:
+    """All commands in order, each with what is there once it is done."""
+    dataset = config.dataset or config.directory / "motif_dataset"
+    runs = list(planned_runs(config))
+    stages = []
+
+    def add(name: str, script: str, flags: Mapping[str, Any]) -> None:
+        stages.append(Stage(name, f"scripts.{script}", flags, _marker(config, name)))
+
+    if config.dataset is None:
+        pairs = SMALL_PAIRS if config.small else PAIRS
+        add("collect", "collect_pairs_dataset", {"directory": dataset, "num_pairs": pairs})
+    for goal in dict.fromkeys(one.goal for one in runs):
+        if config.dataset is None:
+            rules = {"directory": dataset, "annotator_type": "rules", "goal_key": goal}
+            add(f"annotate_{goal}", "annotate_pairs_dataset", rules)
+        flags = {
+            "dataset_dir": dataset,
+            "annotator": config.annotator.format(goal=goal),
+            "train_dir": config.directory / "reward",
+            "experiment": goal,
+            **REWARD,
+            **({"num_epochs": 2} if config.small else {}),
+        }
+        add(f"reward_{goal}", "train_reward", flags)
+    for one in runs:
+        add(one.name, "main", _agent_flags(config, one))
+    return stages
+
+
+def _marker(config: ReproduceConfig, name: str) -> Path:
+    return config.directory / "done" / name
+
+
+def _agent_flags(config: ReproduceConfig, planned: Planned) -> dict[str, Any]:
+    flags: dict[str, Any] = {
+        **AGENT,
+        **(SMALL_AGENT if config.small else {}),
+        "root_env": planned.task,
+        "train_for_env_steps": SMALL_STEPS if config.small else planned.steps,
+        "extrinsic_reward": planned.extrinsic_reward,
+        "llm_reward": planned.llm_reward,
+        "seed": planned.seed,
+        "train_dir": config.directory / "rl",
+        "experiment": planned.name,
+    }
+    if planned.llm_reward:
+        flags["reward_dir"] = config.directory / "reward" / planned.goal
+    return flags
+
+
+def reproduce(config: ReproduceConfig) -> int:
+    """Run what is not done, then write the table, the results and the figures."""
+    stages = make_stages(config)
+    for number, stage in enumerate(stages, start=1):
+        heading = f"[{number}/{len(stages)}] {stage.name}"
+        if is_done(stage):
+            print(f"{heading}: done", flush=True)
+            continue
+        print(f"{heading}\n$ {shlex.join(stage.command)}", flush=True)
+        status = run_stage(stage)
+        if status:
+            print(f"{stage.name} ended with status {status}; the same command goes on from here")
+            return status if status > 0 else 128 - status
+        with atomic_write(stage.makes) as temporary:
+            temporary.write_text(shlex.join(stage.command) + "\n")
+    return write_results_of(config)
+
+
+def is_done(stage: Stage) -> bool:
+    """Whether ``stage`` ended well before; ``stage.makes`` then holds its command.
+
+    Raises:
+        ConfigError: it was done with another command.
+    """
+    if not stage.makes.is_file():
+        return False
+    done, command = stage.makes.read_text().strip(), shlex.join(stage.command)
+    if done != command:
+        raise ConfigError(
+            f"{stage.makes} says that {stage.name} was done with\n  {done}\nand not with\n  "
+            f"{command}\nchoose another --directory, or delete this one"
+        )
+    return True
+
+
+def write_results_of(config: ReproduceConfig) -> int:
+    """``table.csv``, ``motif_results.pkl``, figures; the exit status."""
+    planned = list(planned_runs(config))
+    folders = [config.directory / "rl" / one.name for one in planned]
+    table = config.directory / "table.csv"
+    rows = [_row(one, read_run(folder)) for one, folder in zip(planned, folders)]
+    write_csv(table, list(rows[0]), (row.values() for row in rows))
+    print(f"\nwritten to {table}:")
+    for row in rows:
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    named = [
+        f"steering_{one.goal}={folder}" if one.name.startswith("steering") else str(folder)
+        for one, folder in zip(planned, folders)
+    ]
+    pickled, tables = config.directory / "motif_results.pkl", config.directory / "curves"
+    plots = config.directory / "plots"
+    collect = ["--run", *named, "--output", str(pickled), "--csv_dir", str(tables)]
+    from scripts import collect_results, plot_results
+
+    status = collect_results.main(collect)
+    plot = ["--results", str(pickled), "--output_dir", str(plots), "--aggregates", "False"]
+    return status or plot_results.main(plot)
+
+
+def _row(planned: Planned, run: Run) -> Mapping[str, Cell]:
+    """What the last fifth of a run's games came to."""
+    games = len(run.episodes["return"])
+    last = slice(games - max(games // 5, min(games, 1)), None)
+    means = {
+        name: round(float(run.episodes[name][last].mean()), 4) if games else float("nan")
+        for name in COLUMNS
+    }
+    return {
+        "run": planned.name,
+        "task": planned.task,
+        "method": method_of(run.config),
+        "reward": planned.goal if planned.llm_reward else "none",
+        "seed": planned.seed,
+        "steps": run.steps,
+        "games": games,
+        **means,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    config = parse_config(ReproduceConfig, argv, __doc__)
+    return run(lambda: reproduce(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The experiment's plan, and all of it with runs of some hundred steps."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+
+import pytest
+
+from motif.results.results_file import read_results
+from scripts import reproduce
+from scripts.reproduce import ReproduceConfig, is_done, make_stages, planned_runs
+
+
+def test_three_methods_two_tasks_three_seeds_and_steering():
+    runs = list(planned_runs(ReproduceConfig()))
+    assert len({one.name for one in runs}) == len(runs) == 3 * 2 * 3 + 3
+    experiment = [one for one in runs if not one.name.startswith("steering")]
+    assert Counter((one.task, one.steps) for one in experiment) == {
+        ("NetHackScore-v1", 600_000): 9,
+        ("NetHackStaircase-v1", 300_000): 9,
+    }
+    assert {(one.extrinsic_reward, one.llm_reward) for one in experiment} == {
+        *((0.1, 0.0), (0.1, 0.1), (0.0, 0.1)),  # the score task
+        *((10.0, 0.0), (10.0, 0.1), (0.0, 0.1)),
+    }
+    steering = [one for one in runs if one.name.startswith("steering")]
+    assert [one.goal for one in steering] == ["gold", "combat", "stairs"]
+    assert {(one.extrinsic_reward, one.llm_reward) for one in steering} == {(0.0, 0.1)}
+
+
+def test_a_given_dataset_is_neither_collected_nor_labelled(tmp_path):
+    config = ReproduceConfig(tmp_path, dataset=tmp_path / "mine", annotator="llm_{goal}")
+    stages = make_stages(config)
+    assert stages[0].name == "reward_defaultgoal"
+    assert stages[0].flags["annotator"] == "llm_defaultgoal"
+    assert stages[0].flags["dataset_dir"] == tmp_path / "mine"
+    extrinsic = next(stage for stage in stages if "extrinsic_only" in stage.name)
+    assert "reward_dir" not in extrinsic.flags
+
+
+def test_what_is_done_is_kept_and_never_taken_for_something_else(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(reproduce, "run_stage", lambda stage: asked.append(stage.name) or 1)
+    flags = ["--directory", str(tmp_path), "--small", "True"]
+    assert reproduce.main(flags) == 1
+    assert asked == ["collect"]  # it failed: nothing is done after it, nor noted
+    assert "ended with status 1; the same command goes on" in capsys.readouterr().out
+    monkeypatch.setattr(reproduce, "run_stage", lambda stage: asked.append(stage.name) or 0)
+    monkeypatch.setattr(reproduce, "write_results_of", lambda config: 0)
+    assert reproduce.main(flags) == 0
+    count = len(asked)
+    assert reproduce.main(flags) == 0
+    assert len(asked) == count
+    assert "[1/" in capsys.readouterr().out
+    assert reproduce.main(flags[:2]) == 2  # not small: other commands
+    assert "was done with" in capsys.readouterr().err
+    assert all(is_done(stage) for stage in make_stages(ReproduceConfig(tmp_path, small=True)))
+
+
+@pytest.mark.slow
+@pytest.mark.nle
+def test_small_for_real(tmp_path, capfd):
+    pytest.importorskip("sample_factory")
+    flags = ["--directory", str(tmp_path), "--small", "True", "--seeds", "1"]
+    assert reproduce.main([*flags, "--steering", "False"]) == 0
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == 2 * ["extrinsic_only", "motif", "intrinsic_only"]
+    assert {row["reward"] for row in rows} == {"none", "defaultgoal"}
+    assert all(int(row["steps"]) <= 3_000 for row in rows)
+    results = read_results(tmp_path / "motif_results.pkl")
+    assert set(results) == {"NetHackScore-v1", "NetHackStaircase-v1"}
+    assert "[8/8]" in capfd.readouterr().out
