@@ -23,6 +23,7 @@ from motif.nethack.rendering import (
 )
 from motif.results.gif import Screen, with_caption, write_gif
 from motif.results.intervals import wilson
+from motif.results.kinds import count_kinds
 from motif.results.replay import Replay
 from sample_factory_ext.games import Game, Step, succeeded
 
@@ -170,6 +171,7 @@ class Statistics(Watcher):
                 "turns": game.turns,
                 **info,
                 "success": succeeded(self._task, game),
+                **count_kinds({decode(text): count for text, count in game.seen.items()}),
             }
         )
 

@@ -122,6 +122,8 @@ def test_recordings_films_and_statistics(rl_run, tmp_path, capsys):
     first = written["episodes"][0]
     assert (written["games"], written["task"], written["success"]) == (2, "NetHackScore-v1", None)
     assert first["length"] == 15 and 1 <= first["turns"] <= 16
+    bumps = sum("It's a wall." in content["messages"][step[0]] for step in content["steps"])
+    assert first["bumps into things"] >= bumps
     rewards = [step[2] for step in content["steps"]]
     assert first["return"] == pytest.approx(sum(rewards), abs=1e-3)
     paid = [step[3] for step in content["steps"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 KINDS = {
     "kills a monster": re.compile(r"\bYou (kill|destroy) (?!the poor|poor )", re.IGNORECASE),
@@ -26,3 +27,12 @@ KINDS = {
 def kinds_of(text: str) -> list[str]:
     """The kinds that a message is of; often none."""
     return [name for name, pattern in KINDS.items() if pattern.search(text)]
+
+
+def count_kinds(seen: Mapping[str, int]) -> dict[str, int]:
+    """How often messages of each kind were seen, given how often each message was."""
+    counts = dict.fromkeys(KINDS, 0)
+    for text, times in seen.items():
+        for kind in kinds_of(text):
+            counts[kind] += times
+    return counts

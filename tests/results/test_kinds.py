@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from motif.results.kinds import KINDS, kinds_of
+from motif.results.kinds import KINDS, count_kinds, kinds_of
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,12 @@ def test_kinds(text, kinds):
 def test_each_kind_has_an_example_above():
     examples = {mark for args in test_kinds.pytestmark[0].args[1] for mark in args[1]}
     assert examples == set(KINDS)
+
+
+def test_counts_are_of_times_seen():
+    counts = count_kinds({"You kill the newt!": 3, "The newt bites!  You kill the newt!": 2, "": 9})
+    assert {kind: count for kind, count in counts.items() if count} == {
+        "kills a monster": 5,
+        "is hurt": 2,
+    }
+    assert set(counts) == set(KINDS)

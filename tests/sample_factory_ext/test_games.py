@@ -1,0 +1,60 @@
+"""Games of an agent, with the rewards of training."""
+
+from __future__ import annotations
+
+import gymnasium
+import pytest
+from rl_command import short_games
+
+from motif.nethack.observations import OBSERVATION_KEYS
+from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
+from sample_factory_ext.games import Game, play_game, play_to_end, succeeded
+from sample_factory_ext.player import CheckpointPlayer
+
+pytestmark = pytest.mark.nle
+
+
+@pytest.fixture
+def table(rl_run):
+    """The player of the short run, its settings, and its task with both rewards."""
+    player = CheckpointPlayer(rl_run)
+    with short_games(15):
+        env = gymnasium.make(player.config.root_env, observation_keys=OBSERVATION_KEYS)
+        yield player, player.config, add_intrinsic_reward(env, player.config)
+        env.close()
+
+
+def test_a_message_is_paid_with_the_next_step_and_fades(table):
+    player, cfg, env = table
+    rewards, threshold = message_rewards(cfg)
+    held, seen = None, {}
+    for step, game in play_game(env, player, cfg.llm_reward, seed=3):
+        if held is not None:
+            assert step.intrinsic == pytest.approx(held)
+        seen[step.message] = seen.get(step.message, 0) + 1
+        assert step.count == seen[step.message] == game.seen[step.message]
+        reward = rewards[step.message]
+        held = cfg.llm_reward * reward / step.count**3 if reward > threshold else 0.0
+    assert step.ended
+    assert game.length == 15
+    assert sum(game.income.values()) == pytest.approx(game.intrinsic_return)
+    assert game.extrinsic_return == pytest.approx(cfg.extrinsic_scale * game.game_return)
+
+
+def test_a_seed_plays_the_same_game(table):
+    player, cfg, env = table
+    first, again, other = (play_to_end(env, player, cfg.llm_reward, seed) for seed in (3, 3, 4))
+    assert first == again != other
+    assert 1 <= first.turns <= 16
+
+
+@pytest.mark.parametrize(
+    ("task", "game_return", "success"),
+    [
+        ("NetHackScore-v1", 9.0, None),
+        ("NetHackOracle-v1", 50.0, True),
+        ("NetHackStaircase-v1", 0.0, False),
+    ],
+)
+def test_success(task, game_return, success):
+    assert succeeded(task, Game({}, game_return=game_return)) is success
