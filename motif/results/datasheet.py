@@ -93,9 +93,9 @@ def _games(facts: DatasetFacts) -> list[str]:
     lines = ["### Who played", ""]
     if not made:
         return [*lines, "There is no `collection.json` that would say so.", ""]
-    flags = {name: value for name, value in made.get("settings", {}).items() if value is not None}
+    given = [item for item in made.get("settings", {}).items() if item[1] not in (None, [])]
     command = ["python -m scripts.collect_pairs_dataset"]
-    command += [f"--{name} {_flag(value)}" for name, value in flags.items()]
+    command += [f"--{name} {_flag(value)}" for name, value in given]
     lines += [
         f"{_number(made.get('games'))} games, {_number(made.get('observations'))} observations, "
         f"mean score {_number(made.get('mean_score'))}; NLE {made.get('nle', 'unknown')}; "

@@ -115,7 +115,7 @@ def test_messages_cannot_break_the_table(pairs):
 def test_who_played(pairs, as_list):
     figures = {"games": 1200, "observations": 90, "mean_score": 45.25, "mean_deepest_level": 4.0}
     players = [{"name": "explorer", **figures}] if as_list else {"explorer": figures}
-    settings = {"num_pairs": 6, "policy": ["a b", "c"], "checkpoint": None}
+    settings = {"num_pairs": 6, "policy": ["a b", "c"], "checkpoint": None, "ttyrec": []}
     content = {"settings": settings, "games": 1200, "dates": ["2026-01-02"], "players": players}
     write_json(pairs.directory / "collection.json", content)
     text = to_markdown(gather_facts(pairs.directory))
