@@ -13,14 +13,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from torch import Tensor
 
 from motif.nethack.intrinsic_reward import IntrinsicReward
 from motif.nethack.observations import COMPACT_SPACE, PolicyObservation
-from motif.types import AnyArray
 from sample_factory_ext import environment, train
 from sample_factory_ext.encoder import PolicyEncoder
 
@@ -38,11 +36,11 @@ class EveryMessage(dict[bytes, float]):
 
 def plain_env(name: str, cfg: Any, env_config: Any = None, render_mode: Any = None) -> Any:
     """The environment of scripts.main with the picture in the observation and no memo."""
-    env = environment.make_env(name, cfg, env_config)
-    rewarded: AnyArray | gymnasium.Env = env.env.env
-    assert isinstance(rewarded, IntrinsicReward)
+    rewarded: Any = environment.make_env(name, cfg, env_config)
+    while not isinstance(rewarded, IntrinsicReward):
+        rewarded = rewarded.env
     if rewarded._rewards is not None:
-        rewarded._rewards = EveryMessage(rewarded._rewards._score)  # type: ignore[attr-defined]
+        rewarded._rewards = EveryMessage(rewarded._rewards._score)
     return environment.EpisodeSummary(PolicyObservation(rewarded), cfg.llm_reward)
 
 

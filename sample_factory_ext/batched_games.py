@@ -21,8 +21,8 @@ from motif.types import AnyArray
 class GameVector(SequentialVectorizeWrapper):
     """Several games in step, their observations side by side in arrays that are reused.
 
-    Sample Factory's own class makes some twenty tensors for each game and step; the values are the
-    same.
+    Sample Factory's own class makes and copies six tensors for each game and step; the values are
+    the same.
 
     Args:
         envs: as Sample Factory wraps them, one game each.

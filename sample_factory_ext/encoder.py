@@ -81,7 +81,7 @@ class PolicyEncoder(Encoder):
         return torch.cat((picture, *heads), dim=1)
 
     def _read_picture(self, cells: Tensor) -> Tensor:
-        if self._first_layer is None or cells.is_cuda:
+        if self._first_layer is None or not cells.is_cpu:
             features: Tensor = self.picture_net(self.draw(cells))
             return features
         first, _, second, *_ = self.picture_net

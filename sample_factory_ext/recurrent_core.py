@@ -20,8 +20,8 @@ class RecurrentCore(ModelCoreRNN):
     """Sample Factory's core, which hands sequences to :class:`_PackedGRU` where it can."""
 
     def forward(self, head_output: Any, rnn_states: Tensor) -> tuple[Any, Tensor]:
-        simple = self.is_gru and self.rnn_num_layers == 1
-        if not (simple and isinstance(head_output, PackedSequence)) or rnn_states.is_cuda:
+        simple = self.is_gru and self.rnn_num_layers == 1 and rnn_states.is_cpu
+        if not (simple and isinstance(head_output, PackedSequence)):
             result: tuple[Any, Tensor] = super().forward(head_output, rnn_states)
             return result
         data, batch_sizes, order, unsorted = head_output

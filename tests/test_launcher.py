@@ -36,7 +36,7 @@ def test_slurm_gets_a_job_for_each_seed_and_task(tmp_path):
     flags += f"--slurm_sbatch_template={template} --train_dir={tmp_path} --pause_between=0"
     done = launch("", *flags.split())
     assert done.returncode == 0, done.stderr
-    jobs = [path.read_text() for path in (tmp_path / "logs").glob("*.sh")]
+    jobs = [path.read_text() for path in (tmp_path / "logs").glob("sbatch_*.sh")]
     assert len(jobs) == 25
     for job in jobs:
         assert job.startswith("#!/bin/bash\n")
