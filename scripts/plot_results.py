@@ -49,6 +49,7 @@ def plot_results(config: PlotConfig) -> list[Path]:
         MotifError: something cannot be read or compared, or rliable is missing.
     """
     results = _gather(config)
+    _warn_of_unequal_lengths(results)
     colors = method_colors([method for methods in results.values() for method in methods])
     written: list[Path] = []
     for task, methods in results.items():
@@ -68,6 +69,22 @@ def plot_results(config: PlotConfig) -> list[Path]:
     if config.aggregates:
         written += _plot_aggregates(results, config.output_dir, colors)
     return written
+
+
+def _warn_of_unequal_lengths(results: Results) -> None:
+    for task, methods in results.items():
+        ends = {
+            method: min(steps[-1] for steps in curves["timesteps"] if steps)
+            for method, curves in methods.items()
+            if any(curves["timesteps"])
+        }
+        if ends and max(ends.values()) > 1.1 * min(ends.values()):
+            listed = ", ".join(f"{method} {end:,.0f}" for method, end in ends.items())
+            print(
+                f"warning: on {task} the curves end at different steps ({listed}); last values are "
+                "not of equal training",
+                file=sys.stderr,
+            )
 
 
 def _plot_aggregates(results: Results, folder: Path, colors: dict[str, str]) -> list[Path]:

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from motif.results.results_file import read_results
+from motif.results.results_file import read_results, write_results
 from scripts import collect_results, plot_results
 
 pytestmark = pytest.mark.nle
@@ -72,6 +72,18 @@ def test_curves_alone_need_no_rliable(runs, tmp_path, monkeypatch):
     flags = ["--run", runs[0], "--output_dir", str(plots), "--aggregates", "False"]
     assert plot_results.main(flags) == 0
     assert len(list(plots.iterdir())) == 3
+
+
+def test_curves_of_unequal_length_are_pointed_at(tmp_path, capsys):
+    curve = {"timesteps": [[10, 20]], "returns": [[0, 1]]}
+    longer = {"timesteps": [[10, 90]], "returns": [[0, 1]]}
+    path = tmp_path / "motif_results.pkl"
+    flags = ["--results", str(path), "--output_dir", str(tmp_path), "--aggregates", "False"]
+    for other, warned in ((curve, False), (longer, True)):
+        write_results(path, {"NetHackScore-v1": {"motif": curve, "other": other}})
+        assert plot_results.main(flags) == 0
+        said = capsys.readouterr().err
+        assert ("end at different steps (motif 20, other 90)" in said) == warned
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ TITLES = {
     "median": "Median",
     "iqm": "Interquartile mean",
     "mean": "Mean",
-    "optimality_gap": "Optimality gap (less is better)",
+    "optimality_gap": "Optimality gap (less: better)",
 }
 
 
@@ -64,7 +64,10 @@ def aggregates_figure(
                 width = value.high - value.low
                 axes.barh(row, width, left=value.low, height=0.6, color=colors[method], alpha=0.45)
                 axes.plot([value.value] * 2, [row - 0.3, row + 0.3], color="#1c2733", linewidth=2)
-            axes.set_title(TITLES[name])
+            highest = max(values[name].high for values in estimates.values())
+            axes.set_xlim(min(0.0, *(values[name].low for values in estimates.values())), None)
+            axes.set_xlim(None, 1.08 * max(highest, 0.1))
+            axes.set_title(TITLES[name], fontsize=10)
             axes.grid(True, axis="x")
             axes.set_axisbelow(True)
         panels[0].set_yticks(rows, [plain_label(method) for method in estimates])
