@@ -101,6 +101,12 @@ def _reward_views(
     if not folders:
         return [], None
     loaded = [load_reward_model(folder) for folder in folders]
+    for model in loaded:
+        if model.config.get("use_blstats"):
+            raise CheckpointError(
+                f"{model.path} reads the status line beside the message: a message alone has no "
+                "reward; name another with --reward_dir"
+            )
     dataset = _dataset(config.dataset, loaded[0].config.get("dataset_dir"))
     if dataset is not None:
         distinct, index = messages.unique(dataset.messages)

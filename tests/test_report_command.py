@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -95,6 +96,14 @@ def test_labels_that_changed_since_training_are_not_compared(run_folder, make_la
     dataset = make_labelled_dataset(50, labels=np.arange(50) % 2)
     assert report.main(["--run", str(run_folder), "--dataset", str(dataset.directory)]) == 0
     assert not any(title.startswith("Agreement") for title in sections(_page(run_folder)))
+
+
+def test_a_reward_of_more_than_messages_is_refused(run_folder, reward_folder, capsys, monkeypatch):
+    loaded = load_reward_model(reward_folder)
+    reads_more = dataclasses.replace(loaded, config={**loaded.config, "use_blstats": True})
+    monkeypatch.setattr(report, "load_reward_model", lambda folder: reads_more)
+    assert report.main(["--run", str(run_folder)]) == 2
+    assert "reads the status line beside the message" in capsys.readouterr().err
 
 
 def _page(run_folder) -> str:

@@ -66,8 +66,8 @@ def learning_curves(runs: Mapping[str, Episodes]) -> Figure:
 def _draw_curve(
     axes: Any, episodes: Episodes, column: str, color: str, name: str, points: bool
 ) -> None:
-    steps, values = episodes["env_steps"], episodes[column]
-    if not len(values):
+    steps, values = episodes["env_steps"], episodes.get(column, np.array([]))
+    if not len(values):  # or a run of a version that didn't log it
         return
     every = slice(None, None, -(-len(values) // MOST_POINTS))
     window = max(len(values) // 10, 5)
