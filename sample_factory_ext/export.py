@@ -11,7 +11,7 @@ from motif.atomic_write import atomic_write, write_json
 from motif.errors import CheckpointError
 from motif.exported_model import command_line, portable
 from motif.results.episodes import read_episodes
-from sample_factory_ext.parameters import RENAMED
+from sample_factory_ext.parameters import DEFAULTS, RENAMED
 from sample_factory_ext.run_folder import (
     EPISODE_COLUMNS,
     policy_checkpoints,
@@ -19,11 +19,18 @@ from sample_factory_ext.run_folder import (
     read_run_config,
 )
 
-# Of the machine or of one command line; on resume Sample Factory fills them in from the new one.
-LEFT_OUT = (
-    *("train_dir", "experiment", "save_dir", "cli_args", "command_line"),
-    *("git_repo_name", "wandb_user", "wandb_project", "wandb_group"),
-)
+# Settings of the machine or of one command line, and what stands in their place. The first two are
+# overridden by where a copy lies, once it is trained further.
+NEUTRAL: dict[str, Any] = {
+    "train_dir": DEFAULTS["train_dir"],
+    "experiment": "",
+    "save_dir": "",
+    "cli_args": {},
+    "command_line": "",
+    "git_repo_name": "",
+    "wandb_user": None,
+    "wandb_group": None,
+}
 
 
 def export_policy(
@@ -54,8 +61,8 @@ def export_policy(
     checkpoint["optimizer"] = {**checkpoint["optimizer"], "state": {}}
     with atomic_write(folder / "checkpoint_p0" / name) as temporary:
         torch.save(checkpoint, temporary)
-    kept = {key: value for key, value in config.items() if key not in LEFT_OUT}
-    write_json(folder / "config.json", {**kept, "reward_dir": reward_dir, "checkpoint_num": 0})
+    reward = {"reward_dir": reward_dir, "checkpoint_num": 0}
+    write_json(folder / "config.json", {**config, **NEUTRAL, **reward})
     return {
         "kind": "policy",
         "command": command_line("scripts.main", _given(config, reward_dir)),
