@@ -5,17 +5,14 @@ Applied to the installed package at import, in every process.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import glob
 import logging
 import multiprocessing
 import os
-import signal
-import threading
-import time
+import sys
+import traceback
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +22,12 @@ from sample_factory.algo.sampling import batched_sampling
 from sample_factory.algo.sampling.batched_sampling import BatchedVectorEnvRunner
 from sample_factory.cfg.arguments import cfg_dict
 from sample_factory.utils.utils import cfg_file, log
+from signal_slot.signal_slot import EventLoopProcess
 
 from motif.atomic_write import write_json
 from motif.torch_file import read_torch_file, write_torch_file
 from sample_factory_ext.batched_games import GameVector, finished_games
-
-PARENT_WATCH_SECONDS = 1.0
-PARENT_VARIABLE = "MOTIF_PARENT_PROCESS"  # in the environment of the workers
+from sample_factory_ext.workers import end_with_the_parent
 
 
 def apply() -> None:
@@ -46,10 +42,11 @@ def apply() -> None:
     _write_whole_config()
     _sample_in_batches()
     _keep_the_terminal_quiet()
+    _end_a_process_that_fails()
     # Not parent_process(): a spawned process imports this while it reads what it was sent, before
     # it knows that.
     if multiprocessing.current_process().name != "MainProcess":
-        _end_with_the_parent()
+        end_with_the_parent()
 
 
 def _summarise_vtrace() -> None:
@@ -148,28 +145,16 @@ def _keep_the_terminal_quiet() -> None:
         warnings.filterwarnings("ignore", module=module)
 
 
-@contextlib.contextmanager
-def parent_of_workers() -> Iterator[None]:
-    """Tell the processes that are spawned within which one to end with."""
-    os.environ[PARENT_VARIABLE] = str(os.getpid())
-    try:
-        yield
-    finally:
-        del os.environ[PARENT_VARIABLE]
+def _end_a_process_that_fails() -> None:
+    """With an exception in its loop a process would wait for its threads, and the run for it."""
+    original = EventLoopProcess._target
 
+    def target(self: EventLoopProcess) -> None:
+        try:
+            original(self)
+        except Exception:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)  # the main process notices: workers.py
 
-def _end_with_the_parent() -> None:
-    """A worker leaves stopping to the main process, and ends at once if that is gone."""
-    # Its number is sent: it may be killed while this process still imports, and getppid() is 1.
-    parent = int(os.environ.get(PARENT_VARIABLE, os.getppid()))
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_WATCH_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-    # Slurm signals every process of a job. A daemon's parent ends it by this signal: leave it.
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread and not multiprocessing.current_process().daemon:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    EventLoopProcess._target = target

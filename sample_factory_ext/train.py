@@ -21,7 +21,6 @@ from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
 from motif.nethack import TASKS
-from sample_factory_ext.compatibility import parent_of_workers
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args, settle_sampling
@@ -33,6 +32,7 @@ from sample_factory_ext.run_folder import (
     check_resumable,
     read_run_config,
 )
+from sample_factory_ext.workers import parent_of_workers, start_shared_memory
 
 
 def register_components() -> None:
@@ -95,7 +95,8 @@ def train(argv: Sequence[str] | None = None) -> int:
                 "left to do; a larger --train_for_env_steps goes on"
             )
             return 0
-        with parent_of_workers():
+        start_shared_memory()
+        with parent_of_workers(run_folder):
             return _run(cfg, run_folder, resume_from)
 
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from sample_factory.algo.learning.learner import Learner
@@ -25,8 +19,6 @@ from sample_factory.utils.utils import log
 import sample_factory_ext
 from motif.errors import DamagedFileError
 from sample_factory_ext import compatibility
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -159,99 +151,3 @@ def test_sample_factorys_log_stays_off_the_terminal():
     terminals = [handler for handler in log.handlers if type(handler) is logging.StreamHandler]
     assert terminals
     assert all(handler.level >= logging.ERROR for handler in terminals)
-
-
-PARENT = """
-import importlib, multiprocessing, os, time
-
-class ImportsWhenRead:  # as Sample Factory's processes import it, with the factories they are sent
-    def __reduce__(self):
-        return importlib.import_module, ("sample_factory_ext",)
-
-def work(ready, _):
-    import sample_factory_ext
-    ready.put(os.getpid())
-    time.sleep(600)
-
-if __name__ == "__main__":
-    context = multiprocessing.get_context("spawn")
-    ready = context.Queue()
-    for sent in (ImportsWhenRead(), None):
-        context.Process(target=work, args=(ready, sent)).start()
-    print(ready.get(), ready.get(), flush=True)
-    time.sleep(600)
-"""
-
-
-KILLED_AT_ONCE = """
-import multiprocessing, os, signal, time
-
-def work(_):
-    import sample_factory_ext
-    time.sleep(600)
-
-class ImportsSlowly:  # read in the child, before its work begins
-    def __reduce__(self):
-        return eval, ("__import__('time').sleep(2) or __import__('sample_factory_ext') and None",)
-
-if __name__ == "__main__":
-    from sample_factory_ext.compatibility import parent_of_workers
-
-    with parent_of_workers():
-        worker = multiprocessing.get_context("spawn").Process(target=work, args=(ImportsSlowly(),))
-        worker.start()
-        print(worker.pid, flush=True)
-        time.sleep(1)
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_a_worker_whose_parent_dies_while_it_imports_ends_too(tmp_path):
-    (tmp_path / "parent.py").write_text(KILLED_AT_ONCE)
-    parent = subprocess.Popen(
-        [sys.executable, str(tmp_path / "parent.py")],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    worker = psutil.Process(int(parent.stdout.readline()))
-    try:
-        parent.communicate()
-        assert parent.returncode == -signal.SIGKILL
-        _, alive = psutil.wait_procs([worker], timeout=60)
-        assert not alive
-    finally:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            worker.kill()
-
-
-def test_workers_are_told_their_parent():
-    with compatibility.parent_of_workers():
-        assert os.environ[compatibility.PARENT_VARIABLE] == str(os.getpid())
-    assert compatibility.PARENT_VARIABLE not in os.environ
-
-
-def test_a_worker_outlives_sigterm_but_not_its_parent(tmp_path):
-    (tmp_path / "parent.py").write_text(PARENT)
-    parent = subprocess.Popen(
-        [sys.executable, str(tmp_path / "parent.py")],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    workers = []
-    try:
-        workers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
-        assert len(workers) == 2
-        for worker in workers:
-            worker.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        for worker in workers:
-            assert worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
-        parent.kill()
-        _, alive = psutil.wait_procs(workers, timeout=15)
-        assert not alive
-    finally:
-        for process in (*workers, parent):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        parent.wait()
-        parent.stdout.close()

@@ -1,0 +1,84 @@
+"""The processes of a run end together, whichever goes first."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from motif.cli import EXIT_ERROR
+
+WATCH_SECONDS = 1.0
+PARENT_VARIABLE = "MOTIF_PARENT_PROCESS"  # in the environment of the workers
+
+
+@contextlib.contextmanager
+def parent_of_workers(run_folder: Path) -> Iterator[None]:
+    """Tell the processes that are spawned within whom to end with, and end if one of them fails.
+
+    Sample Factory would wait for ever for a learner that could not write its checkpoint.
+    """
+    over = threading.Event()
+    arguments = over, run_folder
+    threading.Thread(target=_watch, args=arguments, name="worker-watch", daemon=True).start()
+    os.environ[PARENT_VARIABLE] = str(os.getpid())
+    try:
+        yield
+    finally:
+        del os.environ[PARENT_VARIABLE]
+        over.set()
+
+
+def start_shared_memory() -> None:
+    """Start torch's manager of shared tensors while no signal can interrupt this thread.
+
+    A signal in the middle would leave torch in an endless loop: it asks for ever about the one read
+    that the signal interrupted.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        torch.multiprocessing.set_sharing_strategy("file_system")  # as Sample Factory does
+        torch.empty(1).share_memory_()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _watch(over: threading.Event, run_folder: Path) -> None:
+    workers = set()
+    while not over.wait(WATCH_SECONDS):
+        workers |= set(multiprocessing.active_children())
+        for worker in workers:
+            if worker.exitcode not in (None, 0):
+                print(
+                    f"\nerror: a process of the run ended with status {worker.exitcode} "
+                    f"({worker.name}); why is said above or in {run_folder / 'sf_log.txt'}. The "
+                    "same command goes on from the last checkpoint",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                os._exit(EXIT_ERROR)  # the others notice
+
+
+def end_with_the_parent() -> None:
+    """A worker leaves stopping to the main process, and ends at once if that is gone."""
+    # Its number is sent: it may be killed while this process still imports, and getppid() is 1.
+    parent = int(os.environ.get(PARENT_VARIABLE, os.getppid()))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    # Slurm signals every process of a job. A daemon's parent ends it by this signal: leave it.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and not multiprocessing.current_process().daemon:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
