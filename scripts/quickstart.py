@@ -1,4 +1,4 @@
-"""The whole pipeline, small: pairs, labels, reward model, agent, one game watched, a report.
+"""The whole pipeline, small: shipped pairs, labels, reward model, agent, a game watched, a report.
 
     python -m scripts.quickstart
 
@@ -13,6 +13,7 @@ import contextlib
 import csv
 import ctypes
 import dataclasses
+import itertools
 import json
 import shlex
 import signal
@@ -28,6 +29,9 @@ import numpy as np
 
 from motif.atomic_write import write_json
 from motif.cli import Terminated, option, parse_config, run
+from motif.collect.games import make_environment
+from motif.collect.players import RandomPlayer
+from motif.collect.sources import PlayedGames
 from motif.errors import ConfigError
 from motif.pairs_dataset import PairsDataset
 from motif.preference import count_labels, load_preferences
@@ -35,11 +39,12 @@ from motif.results.episodes import Comparison, compare_fifths, order_of_start, r
 from motif.results.report import draw_report, rank_messages
 
 ANNOTATOR = "rules_msg_defaultgoal"
+RANDOM_GAMES = 20  # to compare with; some seconds
 
 Settings = Mapping[str, Mapping[str, Any]]
 
 SETTINGS: Settings = {
-    "collect": {"num_pairs": 20_000, "seed": 777},
+    "unpack": {"zipped": "motif_dataset_zipped"},
     "annotate": {"annotator_type": "rules", "goal_key": "defaultgoal"},
     "reward": {"batch_size": 256, "reward_lr": 1e-3, "num_epochs": 8, "seed": 777},
     "agent": {
@@ -63,8 +68,7 @@ SETTINGS: Settings = {
     "watch": {"num_episodes": 1, "render": False, "seed": 777},
 }
 SMALL: Settings = {  # what --small changes: a trial of every stage, too short to learn anything
-    "collect": {"num_pairs": 400, "max_episode_steps": 200},
-    "reward": {"num_epochs": 2},
+    "reward": {"num_epochs": 1},
     "agent": {
         "num_workers": 1,
         "num_envs_per_worker": 4,
@@ -124,7 +128,7 @@ def make_stages(folders: Folders, small: bool) -> list[Stage]:
     flags = {name: {**SETTINGS[name], **changes.get(name, {})} for name in SETTINGS}
     reward, agent = folders.reward_run, folders.agent_run
     where: dict[str, dict[str, Any]] = {
-        "collect": {"directory": folders.dataset},
+        "unpack": {"directory": folders.root},
         "annotate": {"directory": folders.dataset},
         "reward": {
             "dataset_dir": folders.dataset,
@@ -140,7 +144,7 @@ def make_stages(folders: Folders, small: bool) -> list[Stage]:
         "watch": {"train_dir": agent.parent, "experiment": agent.name},
     }
     modules = {
-        "collect": ("scripts.collect_pairs_dataset", folders.dataset / "data"),
+        "unpack": ("scripts.unpack_dataset", folders.dataset / "data"),
         "annotate": (
             "scripts.annotate_pairs_dataset",
             folders.dataset / "preference" / f"{ANNOTATOR}.npy",
@@ -248,8 +252,7 @@ def summarise(folders: Folders, stages: Sequence[Stage], records: Records) -> di
     """What came out, as JSON."""
     from sample_factory_ext.run_folder import policy_checkpoints
 
-    pairs = PairsDataset(folders.dataset, keys=("message", "rewards"))
-    collected = json.loads((folders.dataset / "collection.json").read_text())
+    pairs = PairsDataset(folders.dataset)
     with (folders.reward_run / "val_metrics.csv").open() as file:
         validation = list(csv.DictReader(file))[-1]
     episodes = read_episodes(folders.agent_run / "episodes.csv")
@@ -270,11 +273,17 @@ def summarise(folders: Folders, stages: Sequence[Stage], records: Records) -> di
         # the first fifth of games to end; beside it the fairer one, the first fifth to begin
         "return": _as_json(compare_fifths(episodes["return"], rng)),
         "return_from_first_begun": _as_json(compare_fifths(episodes["return"], rng, began)),
-        "return_of_random_play": float(
-            pairs["rewards"].mean() * collected["observations"] / collected["games"]
-        ),
+        "return_of_random_play": random_return(flags["root_env"], flags["seed"]),
         "seconds": {name: record["seconds"] for name, record in records.stages.items()},
     }
+
+
+def random_return(task: str, seed: int) -> float:
+    """The mean return of a player that knows nothing, over ``RANDOM_GAMES`` games."""
+    environment = make_environment(task, max_episode_steps=5000)
+    games = PlayedGames(environment, [RandomPlayer(environment.action_space.n)], seed).games(0)
+    returns = [game.arrays["rewards"].sum() for game in itertools.islice(games, RANDOM_GAMES)]
+    return float(np.mean(returns))
 
 
 def _number(cell: str) -> float | None:

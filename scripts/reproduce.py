@@ -3,13 +3,12 @@
     python -m scripts.reproduce                 # or: make reproduce
     python -m scripts.reproduce --directory runs/trial --small True
 
-A missing dataset, labels and reward models are made first, then every run of the tables below. Each
-command is printed before it is run, what is done is kept, and the same command goes on where it was
-stopped. In the end it writes ``table.csv`` (a row for each run: what the last fifth of its games
-came to), ``motif_results.pkl`` and the figures of ``scripts.plot_results``.
-
-It needs a dataset with the labels of ``ANNOTATOR``; without one, 20,000 pairs of random play are
-collected and labelled by the shipped rules, which is a smaller experiment and no language model's.
+The shipped dataset is unpacked and a reward model trained for each goal, on labels that hand-written
+rules made and no language model; then come the runs of the tables below. ``--dataset`` and
+``--annotator`` take others. Each command is printed before it is run, what is done is kept, and the
+same command goes on where it was stopped. In the end it writes ``table.csv`` (a row for each run:
+what the last fifth of its games came to), ``motif_results.pkl`` and the figures of
+``scripts.plot_results``.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ SMALL_AGENT = {
     "batch_size": 256,
     "decorrelate_experience_max_seconds": 0,
 }
-SMALL_STEPS, SMALL_PAIRS, PAIRS = 2_048, 400, 20_000
+SMALL_STEPS, SMALL_PAIRS = 2_048, 400
 COLUMNS = ("return", "extrinsic_return", "intrinsic_return", "dlvl", "gold", "xlvl", "length")
 
 
@@ -69,7 +68,7 @@ class ReproduceConfig:
     """Where, with which labels, and whether for real."""
 
     directory: Path = option(Path("runs/experiment"), "folder of everything that is made")
-    dataset: Path | None = option(None, "a labelled dataset; default: one is made, of random play")
+    dataset: Path | None = option(None, "a labelled dataset; default: the shipped one")
     annotator: str = option("rules_msg_{goal}", "name of its label sets, with {goal} in it")
     seeds: int = option(len(SEEDS), "seeds of each method")
     steering: bool = option(True, "also train with the rewards of gold, combat and stairs")
@@ -110,11 +109,13 @@ def make_stages(config: ReproduceConfig) -> list[Stage]:
     def add(name: str, script: str, flags: Mapping[str, Any]) -> None:
         stages.append(Stage(name, f"scripts.{script}", flags, _marker(config, name)))
 
-    if config.dataset is None:
-        pairs = SMALL_PAIRS if config.small else PAIRS
-        add("collect", "collect_pairs_dataset", {"directory": dataset, "num_pairs": pairs})
+    made_here = config.dataset is None and config.small
+    if made_here:
+        add("collect", "collect_pairs_dataset", {"directory": dataset, "num_pairs": SMALL_PAIRS})
+    elif config.dataset is None:
+        add("unpack", "unpack_dataset", {"directory": config.directory})
     for goal in dict.fromkeys(one.goal for one in runs):
-        if config.dataset is None:
+        if made_here:
             rules = {"directory": dataset, "annotator_type": "rules", "goal_key": goal}
             add(f"annotate_{goal}", "annotate_pairs_dataset", rules)
         flags = {

@@ -18,7 +18,7 @@ from scripts import quickstart
 from scripts.quickstart import Folders, QuickstartConfig, Records, Stage, make_stages, run_stage
 
 
-def stage_of(code: str, makes: Path, name: str = "collect") -> Stage:
+def stage_of(code: str, makes: Path, name: str = "unpack") -> Stage:
     """A stage that runs ``code``."""
     makes.parent.mkdir(parents=True, exist_ok=True)
     module = makes.parent / f"stage_{name}.py"
@@ -36,10 +36,9 @@ def folder(tmp_path, monkeypatch) -> Path:
 def test_commands_carry_all_settings(tmp_path):
     folders = Folders(tmp_path)
     commands = {stage.name: shlex.join(stage.command) for stage in make_stages(folders, False)}
-    assert list(commands) == ["collect", "annotate", "reward", "agent", "watch"]
-    assert commands["collect"] == (
-        f"python -m scripts.collect_pairs_dataset --directory {tmp_path}/motif_dataset "
-        "--num_pairs 20000 --seed 777"
+    assert list(commands) == ["unpack", "annotate", "reward", "agent", "watch"]
+    assert commands["unpack"] == (
+        f"python -m scripts.unpack_dataset --directory {tmp_path} --zipped motif_dataset_zipped"
     )
     assert commands["annotate"].endswith("--annotator_type rules --goal_key defaultgoal")
     assert "--annotator rules_msg_defaultgoal" in commands["reward"]
@@ -187,9 +186,9 @@ def test_the_whole_pipeline_small(tmp_path, capfd):
     shown = capfd.readouterr().out
     assert "next: python -m scripts.visualize --train_dir" in shown
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["pairs"] == sum(summary["labels"].values()) == 400
+    assert summary["pairs"] == sum(summary["labels"].values()) == 100_000
     assert summary["frames"] >= 8_192
-    assert set(summary["seconds"]) == {"collect", "annotate", "reward", "agent", "watch"}
+    assert set(summary["seconds"]) == {"unpack", "annotate", "reward", "agent", "watch"}
     assert 0 <= summary["validation_accuracy"] <= 1
     assert (tmp_path / "run" / "report.png").stat().st_size > 10_000
     before = (tmp_path / "run" / "stages.json").read_text()

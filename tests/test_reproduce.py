@@ -29,7 +29,14 @@ def test_three_methods_two_tasks_three_seeds_and_steering():
     assert {(one.extrinsic_reward, one.llm_reward) for one in steering} == {(0.0, 0.1)}
 
 
-def test_a_given_dataset_is_neither_collected_nor_labelled(tmp_path):
+def test_the_shipped_dataset_is_unpacked_and_has_its_labels(tmp_path):
+    stages = make_stages(ReproduceConfig(tmp_path))
+    assert [stage.name for stage in stages[:2]] == ["unpack", "reward_defaultgoal"]
+    assert stages[1].flags["dataset_dir"] == tmp_path / "motif_dataset"
+    assert stages[1].flags["annotator"] == "rules_msg_defaultgoal"
+
+
+def test_a_given_dataset_is_neither_unpacked_nor_labelled(tmp_path):
     config = ReproduceConfig(tmp_path, dataset=tmp_path / "mine", annotator="llm_{goal}")
     stages = make_stages(config)
     assert stages[0].name == "reward_defaultgoal"
