@@ -3,7 +3,7 @@
     python -m scripts.reproduce                 # or: make reproduce
     python -m scripts.reproduce --directory runs/trial --small True
 
-The shipped dataset is unpacked and a reward model trained for each goal, on labels that hand-written
+The shipped dataset is unpacked and a reward model trained for each goal, on labels that written
 rules made and no language model; then come the runs of the tables below. ``--dataset`` and
 ``--annotator`` take others. Each command is printed before it is run, what is done is kept, and the
 same command goes on where it was stopped. In the end it writes ``table.csv`` (a row for each run:

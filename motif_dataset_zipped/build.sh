@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The shipped dataset, its label sets and the reward models, made again: the same bytes, but for the
+# models' note of the commit. Run it from the repository, with `faketime` (Debian's package) installed.
+#
+#     PATH="$PWD/.venv/bin:$PATH" bash motif_dataset_zipped/build.sh build
+#
+# Only the policies that play cannot be made again exactly: asynchronous training does not repeat. They
+# were trained for the game's score alone, by
+#
+#     python -m scripts.main --algo APPO --env nle_fixed_eat_action --root_env NetHackScore-v1 \
+#         --num_workers 2 --num_envs_per_worker 32 --batch_size 1024 --reward_scale 0.1 --obs_scale 255.0 \
+#         --llm_reward 0.0 --extrinsic_reward 1.0 --save_every_steps 200000 --keep_checkpoints 20 \
+#         --train_for_env_steps 2000000 --seed 777 --experiment score
+#
+# stopped at 909,312 steps; policy_score_early is its checkpoint at 202,752.
+set -euo pipefail
+OUTPUT=${1:?usage: build.sh FOLDER}
+DATASET=$OUTPUT/motif_dataset
+GOALS="defaultgoal zeroknowledge combat gold stairs"
+export OMP_NUM_THREADS=1 # one thread adds in one order
+
+faketime '2026-06-10 12:00:00' python -m scripts.collect_pairs_dataset --directory "$DATASET" \
+    --num_pairs 100000 --seed 777 --policy explorer checkpoint \
+    --checkpoint models/policy_score_early models/policy_score
+
+for goal in $GOALS; do
+    python -m scripts.annotate_pairs_dataset --directory "$DATASET" \
+        --annotator-type rules --goal-key "$goal"
+done
+python -m scripts.annotate_pairs_dataset --directory "$DATASET" --annotator-type score
+python -m scripts.annotate_pairs_dataset --directory "$DATASET" --annotator-type return
+
+python -m scripts.pack_dataset --directory "$DATASET" --output "$OUTPUT/motif_dataset_zipped" \
+    --part-size-mib 8
+(cd "$OUTPUT/motif_dataset_zipped" && sha256sum motif_dataset_part_*)
+
+for goal in $GOALS; do
+    python -m scripts.train_reward --dataset_dir "$DATASET" --annotator "rules_msg_$goal" \
+        --batch_size 256 --reward_lr 1e-3 --num_epochs 8 --seed 777 --device cpu \
+        --train_dir "$OUTPUT/rewards" --experiment "reward_$goal"
+    python -m scripts.export_model --run "$OUTPUT/rewards/reward_$goal" --dataset_dir "$DATASET" \
+        --output "$OUTPUT/models/reward_$goal"
+done
