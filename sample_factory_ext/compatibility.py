@@ -149,7 +149,7 @@ def _end_a_process_that_fails() -> None:
     """With an exception in its loop a process would wait for its threads, and the run for it."""
     original = EventLoopProcess._target
 
-    def target(self: EventLoopProcess) -> None:
+    def _target(self: EventLoopProcess) -> None:  # sent to the process by this name
         try:
             original(self)
         except Exception:
@@ -157,4 +157,4 @@ def _end_a_process_that_fails() -> None:
             sys.stderr.flush()
             os._exit(1)  # the main process notices: workers.py
 
-    EventLoopProcess._target = target
+    EventLoopProcess._target = _target

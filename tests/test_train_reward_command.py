@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from motif.errors import CheckpointError
+from motif.file_lock import only_run
 from motif.reward.checkpoint import list_checkpoints, load_reward_model
 from scripts import import_release_reward, train_reward
 
@@ -167,6 +169,15 @@ def test_killed_with_minus_nine_and_started_again(arguments, tmp_path):
     assert [(killed / name).read_bytes() for name in FILES] == [
         (whole / name).read_bytes() for name in FILES
     ]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(arguments, tmp_path, capsys):
+    busy = CheckpointError("busy")
+    with only_run(tmp_path / "runs" / "toy", busy):
+        assert train_reward.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "another run is training in" in error and "choose another --experiment" in error
+    assert train_reward.main(arguments) == 0
 
 
 def test_the_reward_imports_without_game_or_llm():

@@ -121,7 +121,7 @@ def test_a_run_ends_when_a_worker_fails(tmp_path):
 
 
 FAILING_LOOP = """
-import pathlib, threading, time
+import multiprocessing, pathlib, threading, time
 import sample_factory_ext
 from sample_factory_ext.workers import parent_of_workers
 from signal_slot.signal_slot import EventLoopObject, EventLoopProcess, Timer
@@ -132,7 +132,7 @@ class Learner(EventLoopObject):
         raise OSError(28, "No space left on device")
 
 if __name__ == "__main__":
-    process = EventLoopProcess("learner")
+    process = EventLoopProcess("learner", multiprocessing.get_context("spawn"))
     learner = Learner(process.event_loop, "of the learner")
     Timer(process.event_loop, 3.0, single_shot=True).timeout.connect(learner.save)
     with parent_of_workers(pathlib.Path("run")):

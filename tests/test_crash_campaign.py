@@ -1,0 +1,50 @@
+"""A handful of real kills of each stage; docs/reliability.md has the figures of hundreds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.nle
+@pytest.mark.parametrize("stage", ["collect", "annotate", "annotate_server", "train_reward"])
+def test_some_kills(tmp_path, stage):
+    if stage == "collect" and not shutil.which("faketime"):
+        pytest.skip("the date is pinned by faketime, which is not installed")
+    line = ["-m", "benchmarks.crash_campaign", "--stage", stage, "--kills", "4"]
+    done = subprocess.run(
+        [sys.executable, *line, "--folder", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    assert figures["kills"] >= 4
+    assert figures["SIGKILL"] >= 2 and figures["SIGTERM"] >= 2
+    assert figures["attempts finished"] >= 1
+
+
+def test_what_is_different_is_found(tmp_path):
+    from benchmarks.crash_stages import Stage
+
+    stage = Stage(tmp_path)
+    for name, content in (("one", "a"), ("other", "a"), ("third", "b")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(content)
+    stage.check_equal(tmp_path / "one", tmp_path / "other")
+    with pytest.raises(AssertionError, match=r"differs from .* in \['file'\]"):
+        stage.check_equal(tmp_path / "one", tmp_path / "third")
+    (tmp_path / "one" / ".file.tmp").touch()
+    with pytest.raises(AssertionError, match="left over: "):
+        stage.check_done(tmp_path / "one")
