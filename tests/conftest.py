@@ -18,7 +18,8 @@ from motif.pairs_dataset import PairsDataset
 # The same examples in every CI run; elsewhere new ones each time. Slow machines are no failure.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("local", deadline=None)
-settings.register_profile("fuzz", deadline=None, max_examples=100_000, database=None)
+FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", 100_000))
+settings.register_profile("fuzz", deadline=None, max_examples=FUZZ_INPUTS, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scripted_chat import MANY_TEXTS, ScriptedChatModel, prefer
 
-from motif.annotate.cache import AnswerCache
+from motif.annotate.cache import AnswerCache, answer_key
 from motif.annotate.chat import ModelError, Reply, Request
 from motif.annotate.language_model import (
     AskingOptions,
@@ -269,3 +269,24 @@ def test_memory_does_not_grow_with_the_pairs(make_dataset: MakeDataset, tmp_path
     result = subprocess.run(run, check=True, capture_output=True, text=True)
     few, many = map(int, result.stdout.split())
     assert many - few < 12  # MiB
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize(
+    "damaged",
+    [3, 9, -1, "1", None, [], {}, [0.5, 0.5], [0.1, "a", 0.2, 0.9], [-1.0, 0.5, 0.5, 1.0]],
+)
+def test_an_answer_of_the_cache_that_is_none_is_asked_again(
+    make_dataset: MakeDataset, tmp_path: Path, damaged: object, direct: bool
+) -> None:
+    pairs = make_dataset(20, texts=MANY_TEXTS)
+    whole = labels_of(annotator_of(ScriptedChatModel(), tmp_path / "whole", direct=direct), pairs)
+    for captioned in captioned_pairs(pairs, np.arange(20)):
+        cache = AnswerCache(tmp_path / "cache")
+        for first, second in (captioned[1:], captioned[:0:-1]):
+            cache.put(answer_key(first, second), damaged)
+        cache.close()
+    model = ScriptedChatModel()
+    again = labels_of(annotator_of(model, tmp_path / "cache", direct=direct), pairs)
+    assert (again == whole).all()
+    assert model.asked

@@ -106,6 +106,10 @@ def test_every_text_changes_the_digest() -> None:
         (("(1|2|none)", "(1|2"), r"line 9: 'answer_pattern' is no regular expression"),
         (("nothing: ''", "nothing: {a: b}"), r"line 13: 'nothing' must be a text"),
         (("system: Judge.", "system: 'Judge."), r"line \d+: no valid YAML"),
+        (("system: Judge.", "system: " + "[" * 5000), r"line 1: no valid YAML: .*recursion"),
+        (("system: Judge.", "[system]: Judge."), r"line 2: a key must be a word"),
+        (("nothing: ''", "[nothing]: ''"), r"line 13: .* must be a text"),
+        (("(1|2|none)", "(" * 5000 + ")" * 5000), r"line 9: 'answer_pattern' is no regular"),
     ],
 )
 def test_errors_name_the_line(tmp_path: Path, change: tuple[str, str], problem: str) -> None:

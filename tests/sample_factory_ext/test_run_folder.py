@@ -67,8 +67,11 @@ def test_a_new_run_forgets_the_games_of_one_without_checkpoint(tmp_path):
     assert EpisodeLog(tmp_path, 0).path.read_text().splitlines() == [",".join(EPISODE_COLUMNS)]
 
 
-@pytest.mark.parametrize("damage", ["64,1.5,20", "64", "6"])
-def test_a_truncated_last_line_is_left_out(tmp_path, damage):
+@pytest.mark.parametrize(
+    "damage",
+    ["64,1.5,20", "64", "6", "x,1,2,3,4,5,6,7,8,9\n", "inf,1,2,3,4,5,6,7,8,9\n", "\0\n", "\x80\n"],
+)
+def test_a_damaged_last_line_is_left_out(tmp_path, damage):
     log = EpisodeLog(tmp_path, 0)
     log.record(runner_at(32), episode(1.0), 0)
     with log.path.open("a") as file:
