@@ -143,10 +143,12 @@ class Campaign:
     def attempt(self, reference: Path, most_kills: int) -> None:
         """Kill and start again until the work is done or there were enough kills; then compare."""
         folder = self._new("killed")
-        done = False
+        done, kills, began = False, self.kills, time.monotonic()
         while not done:
             done = self._round(folder, disturbed=self.kills < most_kills)
             self.stage.check_cut(folder)
+        if self.kills == kills:  # a machine that was busy before would put most moments too late
+            self.duration = min(self.duration, time.monotonic() - began)
         self.stage.check_done(folder)
         self.stage.check_equal(folder, reference)
         self.outcomes["attempts finished"] += 1
