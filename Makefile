@@ -47,7 +47,7 @@ format: $(VENV)/installed-dev  ## format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install  ## measure speed (8 minutes on 2 cores; let the machine be idle)
+bench: install  ## measure speed (some 25 minutes on 2 cores; let the machine be idle)
 	$(PY) -m benchmarks.env_steps
 	$(PY) -m benchmarks.open_dataset
 	$(PY) -m benchmarks.reward_training
