@@ -54,7 +54,7 @@ def arrays_present(directory: str | Path) -> list[str]:
     """The keys whose files are in a dataset's folder; ``message`` always, no dataset lacks it."""
     return [
         key
-        for key, spec in ARRAYS.items()
+        for key, spec in _SPECS.items()
         if key == "message" or (Path(directory) / spec.folder / f"{key}.npy").exists()
     ]
 

@@ -20,7 +20,7 @@ GOALS="defaultgoal zeroknowledge combat gold stairs"
 export OMP_NUM_THREADS=1 # one thread adds in one order
 
 faketime '2026-06-10 12:00:00' python -m scripts.collect_pairs_dataset --directory "$DATASET" \
-    --num_pairs 100000 --seed 777 --policy explorer checkpoint \
+    --num_pairs 50000 --sampling rare --seed 777 --policy explorer checkpoint \
     --checkpoint models/policy_score_early models/policy_score
 
 for goal in $GOALS; do

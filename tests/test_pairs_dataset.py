@@ -35,6 +35,9 @@ def test_only_the_named_arrays_need_to_be_there(make_dataset):
 def test_which_arrays_are_there(make_dataset):
     pairs = make_dataset(4)
     assert arrays_present(pairs.directory) == list(ALL)
+    np.save(pairs.path("weight"), np.ones((4, 2), np.float32))  # where rare messages were preferred
+    assert arrays_present(pairs.directory) == [*ALL, "weight"]
+    pairs.path("weight").unlink()
     for key in ("message", "score"):
         pairs.path(key).unlink()
     assert arrays_present(pairs.directory) == [key for key in ALL if key != "score"]

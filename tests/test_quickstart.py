@@ -186,7 +186,7 @@ def test_the_whole_pipeline_small(tmp_path, capfd):
     shown = capfd.readouterr().out
     assert "next: python -m scripts.visualize --train_dir" in shown
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["pairs"] == sum(summary["labels"].values()) == 100_000
+    assert summary["pairs"] == sum(summary["labels"].values()) == 50_000
     assert summary["frames"] >= 8_192
     assert set(summary["seconds"]) == {"unpack", "annotate", "reward", "agent", "watch"}
     assert 0 <= summary["validation_accuracy"] <= 1
