@@ -22,6 +22,7 @@ from motif.cli import option, parse_config, run
 from motif.errors import ConfigError
 from motif.preference import label_source
 from motif.results.report import rank_messages
+from motif.reward.checkpoint import load_reward_model
 from motif.reward.held_out import HeldOutResult, evaluate_held_out
 from motif.reward.statistics import rank_correlation
 from motif.types import AnyArray, MessageArray
@@ -49,16 +50,15 @@ def evaluate_reward(config: EvaluationConfig) -> dict[str, Any]:
     Raises:
         MotifError: the model or the dataset is missing, damaged, or they don't belong together.
     """
-    result = evaluate_held_out(
-        config.reward_dir, config.dataset_dir, config.annotator, config.checkpoint_num
-    )
+    reward = load_reward_model(config.reward_dir, config.checkpoint_num)
+    result = evaluate_held_out(reward, config.dataset_dir, config.annotator)
     best, worst = rank_messages(result.messages_UC, result.rewards_U, config.most)
     return {
-        "checkpoint": result.reward.path.name,
-        "trained_on": result.reward.config["annotator"],
+        "checkpoint": reward.path.name,
+        "trained_on": reward.config["annotator"],
         "annotator": result.annotator,
         "dataset": result.dataset.fingerprint,
-        "seed": result.reward.config["seed"],
+        "seed": reward.config["seed"],
         "held_out_pairs": result.held_out,
         "preference_pairs": result.all.pairs,
         "accuracy": result.all.accuracy,

@@ -19,16 +19,16 @@ import numpy as np
 
 from motif import messages
 from motif.cli import option, parse_config, run
-from motif.errors import CheckpointError, ConfigError
+from motif.errors import CheckpointError, ConfigError, PreferenceError
+from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.results.income import INCOME_FILE, Income, read_income
 from motif.results.page import write_page
 from motif.results.reward_sections import PairAgreement, RewardView, reward_sections
 from motif.results.run_sections import run_sections
 from motif.results.runs import Run, read_run
-from motif.reward.agreement import held_out_agreement
-from motif.reward.checkpoint import LoadedReward, load_reward_model, read_checkpoint
-from motif.reward.training_data import load_training_data
+from motif.reward.checkpoint import LoadedReward, load_reward_model
+from motif.reward.held_out import evaluate_held_out
 
 
 @dataclass(frozen=True)
@@ -144,21 +144,13 @@ def _dataset(named: str | None, trained_on: str | None) -> PairsDataset | None:
 
 
 def _agreement(loaded: LoadedReward, dataset: PairsDataset) -> PairAgreement | None:
-    """Agreement on held-out pairs; None if the labels it was trained on are not there."""
-    settings = loaded.config
-    own = dataset.directory / "preference" / f"{settings.get('annotator')}.npy"
-    if settings.get("use_blstats") or not own.is_file():
+    """Agreement on held-out pairs; None, said on stderr, if none is known to be held out."""
+    try:
+        result = evaluate_held_out(loaded, dataset.directory)
+    except (CheckpointError, PreferenceError) as error:
+        print(f"without agreement with labels: {printable(str(error))}", file=sys.stderr)
         return None
-    data = load_training_data(
-        dataset.directory,
-        settings["annotator"],
-        seed=settings["seed"],
-        soft_labels=settings.get("soft_labels", False),
-        use_blstats=False,
-    )
-    if data.fingerprint != read_checkpoint(loaded.path)["fingerprint"]:
-        return None  # other pairs or labels than those of training: none is known to be held out
-    return PairAgreement(*held_out_agreement(loaded, data))
+    return PairAgreement(result.agrees_N, result.rarest_N)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

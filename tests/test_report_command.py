@@ -92,9 +92,11 @@ def test_an_extrinsic_run_needs_no_reward_model(run_folder, capsys):
     assert "trained without the intrinsic reward; name one: --reward_dir" in capsys.readouterr().err
 
 
-def test_labels_that_changed_since_training_are_not_compared(run_folder, make_labelled_dataset):
+def test_changed_labels_are_not_compared(run_folder, make_labelled_dataset, capsys):
     dataset = make_labelled_dataset(50, labels=np.arange(50) % 2)
     assert report.main(["--run", str(run_folder), "--dataset", str(dataset.directory)]) == 0
+    assert "without agreement with labels: " in (err := capsys.readouterr().err)
+    assert "was trained on other pairs or labels" in err
     assert not any(title.startswith("Agreement") for title in sections(_page(run_folder)))
 
 

@@ -7,7 +7,7 @@ import math
 Z_95 = 1.959964  # of the normal distribution, two-sided
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson(successes: float, trials: int) -> tuple[float, float]:
     """95 % interval of a success rate (Wilson 1927); (0, 1) without a trial.
 
     Unlike the plain normal interval it stays within 0 and 1 and is sound for few trials.

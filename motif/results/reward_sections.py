@@ -53,8 +53,8 @@ class RewardView:
 class PairAgreement:
     """Held-out pairs with a preference (N): whether a model agrees, and how common they are."""
 
-    agrees_N: NDArray[np.bool_]
-    frequency_N: NDArray[np.int64]  # of the rarer of both messages, in the training pairs
+    agrees_N: FloatArray  # 1 or 0; 1/2 where both rewards are equal
+    frequency_N: NDArray[np.int64]  # training observations that have the rarest of its messages
 
 
 def likes_section(view: RewardView) -> Section:
@@ -152,7 +152,7 @@ def agreement_section(name: str, pairs: PairAgreement) -> Section:
         inside = pairs.frequency_N >= low
         if high is not None:
             inside &= pairs.frequency_N <= high
-        total, agreeing = int(inside.sum()), int(pairs.agrees_N[inside].sum())
+        total, agreeing = int(inside.sum()), float(pairs.agrees_N[inside].sum())
         times = (
             str(low) if low == high else f"{low} or more" if high is None else f"{low} to {high}"
         )
@@ -160,7 +160,7 @@ def agreement_section(name: str, pairs: PairAgreement) -> Section:
         interval = "–" if not total else " to ".join(map(percent, wilson(agreeing, total)))
         shown_rate = percent(rate) if total else "–"
         rows.append([Html(times), total, bar(rate, 1.0, shown_rate), Html(interval)])
-    total, agreeing = len(pairs.agrees_N), int(pairs.agrees_N.sum())
+    total, agreeing = len(pairs.agrees_N), float(pairs.agrees_N.sum())
     rows.append(
         [
             Html("all"),

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motif.errors import CheckpointError
 from motif.pairs_dataset import PairsDataset
 from motif.preference import load_preferences
-from motif.reward.checkpoint import LoadedReward, load_reward_model
-from motif.reward.losses import count_agreements
+from motif.reward.checkpoint import LoadedReward
+from motif.reward.losses import agreements
 from motif.reward.metrics import ratio
 from motif.reward.model import side_scores
 from motif.reward.training_data import TrainingData, load_training_data
@@ -32,37 +31,49 @@ class Agreement:
 
 @dataclass(frozen=True)
 class HeldOutResult:
-    """A reward model's agreement with a label set, and its reward of every distinct message."""
+    """A reward model against a label set, on the held-out pairs that have a preference (N)."""
 
-    reward: LoadedReward
     dataset: PairsDataset
     annotator: str
-    held_out: int  # pairs of the validation part
-    all: Agreement  # of these
-    unseen: Agreement  # of those with a message that no training pair has
-    messages_UC: MessageArray
+    held_out: int  # pairs of the validation part, those without a preference too
+    agrees_N: NDArray[
+        np.float64
+    ]  # 1 if the reward orders the pair as the label, 1/2 if it is equal
+    rarest_N: NDArray[np.int64]  # training observations that have the rarest message of the pair
+    messages_UC: MessageArray  # all distinct messages
     rewards_U: NDArray[np.float32]  # normalised
-    unseen_U: NDArray[np.bool_]  # no training pair has this message
+    counts_U: NDArray[np.int64]  # training observations that have this message
+
+    @property
+    def all(self) -> Agreement:
+        """On all of the pairs."""
+        return _agreement(self.agrees_N)
+
+    @property
+    def unseen(self) -> Agreement:
+        """On those with a message that no training pair has."""
+        return _agreement(self.agrees_N[self.rarest_N == 0])
+
+    @property
+    def unseen_U(self) -> NDArray[np.bool_]:
+        """Whether no training pair has this message."""
+        unseen_U: NDArray[np.bool_] = self.counts_U == 0
+        return unseen_U
 
 
 def evaluate_held_out(
-    reward_dir: str | Path,
-    dataset_dir: str | Path,
-    annotator: str | None = None,
-    checkpoint_num: int = 0,
+    reward: LoadedReward, dataset_dir: str | Path, annotator: str | None = None
 ) -> HeldOutResult:
     """Split the dataset as the run did, from its seed, and compare on the part it never saw.
 
     Args:
         annotator: another label set of the same dataset than the one it was trained on.
-        checkpoint_num: an iteration; 0 is the last one.
 
     Raises:
-        CheckpointError: there is no such model, it reads more than messages, was imported, or was
-            trained on other pairs or labels.
+        CheckpointError: the model reads more than messages, was imported, or was trained on other
+            pairs or labels.
         DatasetError, PreferenceError: the dataset or the label set is missing or damaged.
     """
-    reward = load_reward_model(reward_dir, checkpoint_num)
     data = _training_data(reward, dataset_dir)
     dataset = PairsDataset(dataset_dir)
     name, labels_N = reward.config["annotator"], data.labels_N
@@ -70,19 +81,21 @@ def evaluate_held_out(
         name = annotator
         labels_N = torch.from_numpy(load_preferences(dataset, name))[data.pairs_N].long()
     rewards_U = reward.score(data.messages_UC.numpy())
-    scores_NP = side_scores(torch.from_numpy(rewards_U)[data.index_NPT])
-    unseen_U = np.ones(len(rewards_U), dtype=bool)
-    unseen_U[data.index_NPT[data.train].flatten().numpy()] = False
+    seen = data.index_NPT[data.train].flatten()
+    counts_U = torch.bincount(seen, minlength=len(rewards_U))
+    index_BPT, labels_B = data.index_NPT[data.validation], labels_N[data.validation]
+    scores_BP = side_scores(torch.from_numpy(rewards_U)[index_BPT])
+    agrees_B, preferred_B = agreements(scores_BP, labels_B)
+    preferred = preferred_B.bool()
     return HeldOutResult(
-        reward=reward,
         dataset=dataset,
         annotator=name,
         held_out=len(data.validation),
-        all=_agreement(scores_NP[data.validation], labels_N[data.validation]),
-        unseen=_agreement(scores_NP[data.unseen], labels_N[data.unseen]),
+        agrees_N=agrees_B[preferred].numpy(),
+        rarest_N=counts_U[index_BPT].amin(dim=(1, 2))[preferred].numpy(),
         messages_UC=data.messages_UC.numpy(),
         rewards_U=rewards_U,
-        unseen_U=unseen_U,
+        counts_U=counts_U.numpy(),
     )
 
 
@@ -113,6 +126,5 @@ def _training_data(reward: LoadedReward, dataset_dir: str | Path) -> TrainingDat
     return data
 
 
-def _agreement(scores_BP: Tensor, labels_B: Tensor) -> Agreement:
-    agreeing, preferred = count_agreements(scores_BP, labels_B)
-    return Agreement(int(preferred.item()), ratio(agreeing.item(), preferred.item()))
+def _agreement(agrees_N: NDArray[np.float64]) -> Agreement:
+    return Agreement(len(agrees_N), ratio(float(agrees_N.sum()), len(agrees_N)))

@@ -34,14 +34,20 @@ def preference_loss(scores_BP: Tensor, targets_BP: Tensor) -> Tensor:
     return F.cross_entropy(scores_BP, targets_BP)
 
 
-def count_agreements(scores_BP: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
-    """How many pairs with a preference the scores order alike, and how many pairs have one.
+def agreements(scores_BP: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
+    """For each pair whether the scores order it as its label does, and whether it has a preference.
 
-    Two float64 scalars, to be summed over batches. A pair with equal scores agrees by half, as a
-    coin would.
+    Two of (B,) float64, 0 or 1. A pair with equal scores agrees by half, as a coin would; one
+    without a preference (a tie, unknown) agrees by 0.
     """
-    # Differs from the release: a mean of batch means is NaN if one batch is all ties.
     margin_B = (scores_BP[:, 0] - scores_BP[:, 1]).sign()
     wanted_B = (labels_B == Preference.FIRST).double() - (labels_B == Preference.SECOND).double()
     preferred_B = wanted_B.abs()
-    return ((margin_B * wanted_B + 1) / 2 * preferred_B).sum(), preferred_B.sum()
+    return (margin_B * wanted_B + 1) / 2 * preferred_B, preferred_B
+
+
+def count_agreements(scores_BP: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
+    """The sums of :func:`agreements`: two float64 scalars, to be summed over batches."""
+    # Differs from the release: a mean of batch means is NaN if one batch is all ties.
+    agrees_B, preferred_B = agreements(scores_BP, labels_B)
+    return agrees_B.sum(), preferred_B.sum()

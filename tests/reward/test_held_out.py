@@ -15,11 +15,17 @@ from small_dataset import TEXTS, write_dataset
 
 from motif.errors import CheckpointError, PreferenceError
 from motif.messages import keys
-from motif.preference import Preference
-from motif.reward.checkpoint import find_checkpoint, read_checkpoint, save_checkpoint
+from motif.preference import Preference, load_preferences
+from motif.reward.checkpoint import (
+    find_checkpoint,
+    load_reward_model,
+    read_checkpoint,
+    save_checkpoint,
+)
 from motif.reward.config import RewardTrainingConfig
 from motif.reward.held_out import evaluate_held_out
 from motif.reward.training import train_reward
+from motif.reward.training_data import load_training_data
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no provenance")
 
@@ -52,8 +58,27 @@ def trained(tmp_path_factory) -> RewardTrainingConfig:
     return config
 
 
-def evaluate(config, **settings):
-    return evaluate_held_out(config.run_folder, config.dataset_dir, **settings)
+def evaluate(config, checkpoint_num=0, **settings):
+    reward = load_reward_model(config.run_folder, checkpoint_num)
+    return evaluate_held_out(reward, config.dataset_dir, **settings)
+
+
+def test_it_is_what_a_loop_over_the_pairs_finds(trained):
+    result, loaded = evaluate(trained), load_reward_model(trained.run_folder)
+    data = load_training_data(
+        trained.dataset_dir, "toy", seed=trained.seed, soft_labels=False, use_blstats=False
+    )
+    messages, labels = result.dataset.messages, load_preferences(result.dataset, "toy")
+    seen = keys(messages[data.train.numpy()])
+    expected = []
+    for row in data.validation.tolist():  # every label is known: rows are those of the dataset
+        if labels[row] != Preference.TIE:
+            first, second = (loaded.score(side).mean() for side in messages[row])
+            agrees = first > second if labels[row] == Preference.FIRST else second > first
+            expected.append((agrees, min(seen.count(key) for key in keys(messages[row]))))
+    assert 5 < len(expected) < 24
+    np.testing.assert_array_equal(result.agrees_N, [agrees for agrees, _ in expected])
+    np.testing.assert_array_equal(result.rarest_N, [count for _, count in expected])
 
 
 def test_the_figures_are_those_of_the_run(trained):
@@ -118,4 +143,4 @@ def test_models_that_cannot_be_evaluated(trained, tmp_path, changes, settings, m
     else:
         save_checkpoint(tmp_path / "other", {**content, **changes})
     with pytest.raises(CheckpointError, match=message):
-        evaluate_held_out(tmp_path / "other", trained.dataset_dir)
+        evaluate_held_out(load_reward_model(tmp_path / "other"), trained.dataset_dir)
