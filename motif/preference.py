@@ -131,7 +131,7 @@ def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
             f"{path} has no provenance beside it; taken because its length fits", stacklevel=2
         )
         return {}
-    provenance = read_json(beside)
+    provenance = _read_json(beside)
     if provenance.get("dataset", dataset.fingerprint) != dataset.fingerprint:
         raise PreferenceError(
             f"{path} labels another dataset ({provenance['dataset']}; this one is "
@@ -158,7 +158,7 @@ def check_sum(path: Path, annotator: str) -> None:
 
 def _belongs(path: Path, dataset: PairsDataset) -> bool:
     beside = path.with_suffix(".json")
-    return beside.is_file() and read_json(beside).get("dataset") == dataset.fingerprint
+    return beside.is_file() and _read_json(beside).get("dataset") == dataset.fingerprint
 
 
 def _read_json(path: Path) -> dict[str, Any]:

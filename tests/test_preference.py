@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motif import preference
+from motif.atomic_write import write_json
 from motif.errors import PreferenceError
 from motif.pairs_dataset import PairsDataset
 from motif.preference import (
@@ -307,6 +308,8 @@ def test_the_dataset_s_own_label_set_comes_first(pairs, monkeypatch):
     own = pairs.directory / "preference"
     shipped = shutil.copytree(own, pairs.directory.parent / "shipped")
     np.save(shipped / "test.npy", np.zeros(len(pairs), np.int8))
+    provenance = json.loads((shipped / "test.json").read_text())
+    write_json(shipped / "test.json", {**provenance, "sha256": {}})
     monkeypatch.setattr(preference, "REPOSITORY_PREFERENCES", shipped)
     assert load_preferences(pairs, "test").tolist() == answers(pairs)
     shutil.rmtree(own)

@@ -83,7 +83,7 @@ def test_players_take_turns_and_the_same_ones_give_the_same_bytes(tmp_path, rl_r
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
     made = json.loads((tmp_path / "one/collection.json").read_text())
     names = ["random", f"toy_agent@{first}", f"toy_agent@{last}", "explorer"]
-    assert list(made["players"]) == names
+    assert set(made["players"]) == set(names)
     assert sum(player["games"] for player in made["players"].values()) == made["games"] >= 5
 
 
