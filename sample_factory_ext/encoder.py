@@ -15,9 +15,9 @@ from sample_factory.model.encoder import Encoder
 from sample_factory.model.model_utils import nonlinearity
 from torch import Tensor, nn
 
-from motif.blstats import BLSTATS_CLIP, BLSTATS_SCALE
 from motif.nethack.observations import CROP, TILE, tiles
 from sample_factory_ext.message_encoder import MessagePolicyEncoder
+from sample_factory_ext.status_encoder import StatusEncoder
 from sample_factory_ext.tile_convolution import KERNEL, STRIDE, TileConvolution
 
 CONVOLUTIONS = {  # channels out, kernel, stride
@@ -56,7 +56,7 @@ class PictureNet(nn.Sequential):
         return self
 
 
-class PolicyEncoder(Encoder):
+class PolicyEncoder(StatusEncoder):
     """``cells``, ``blstats`` and ``message`` of a compact observation to (B, 795)."""
 
     def __init__(self, cfg: Any, obs_space: Any) -> None:
@@ -68,14 +68,11 @@ class PolicyEncoder(Encoder):
         status_size = obs_space["blstats"].shape[0]
         self.status_head = _head(cfg, status_size)
         self.message_head = _head(cfg, obs_space["message"].shape[0])
-        scale = torch.from_numpy(BLSTATS_SCALE)
-        self.register_buffer("blstats_scale", scale, persistent=False)
-        self._out_size = picture_size + HEAD_FEATURES + status_size + HEAD_FEATURES
+        self.out_size = picture_size + HEAD_FEATURES + status_size + HEAD_FEATURES
 
     def forward(self, obs_dict: dict[str, Tensor]) -> Tensor:
         picture = self._read_picture(obs_dict["cells"])
-        status = obs_dict["blstats"] * self.blstats_scale
-        status = status.clamp(-BLSTATS_CLIP, BLSTATS_CLIP).float()
+        status = self.status(obs_dict["blstats"])
         message = obs_dict["message"].float() / 255
         heads = self.status_head(status), status, self.message_head(message)
         return torch.cat((picture, *heads), dim=1)
@@ -90,15 +87,6 @@ class PolicyEncoder(Encoder):
         for layer in list(self.picture_net)[2:]:
             features = layer(features)
         return features
-
-    def get_out_size(self) -> int:
-        return self._out_size
-
-    def type_for_input_tensor(self, input_tensor_name: str) -> torch.dtype:
-        """Observations stay as they are: integers."""
-        return {"cells": torch.int16, "blstats": torch.int64, "message": torch.uint8}[
-            input_tensor_name
-        ]
 
 
 def _picture_net(cfg: Any) -> tuple[PictureNet, int]:
