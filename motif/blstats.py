@@ -31,6 +31,6 @@ BLSTATS_SCALE = np.array([_SCALES.get(index, 0.0) for index in range(BLSTATS_SIZ
 
 
 def scale_blstats(blstats: AnyArray) -> NDArray[np.float32]:
-    """(..., 27) integers to (..., 27) float32: scaled (SPEC section 7), then clipped to ±5."""
+    """(..., 27) integers to (..., 27) float32: scaled, then clipped to ±5."""
     scaled: NDArray[np.float64] = blstats * BLSTATS_SCALE
     return scaled.clip(-BLSTATS_CLIP, BLSTATS_CLIP).astype(np.float32)

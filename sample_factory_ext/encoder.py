@@ -1,6 +1,6 @@
 """The policy's encoder ``nle_rgbcrop_encoder``: picture, status and message to 795 features.
 
-Paper, appendix on the agent; SPEC section 7. The cells of the screen travel. On a GPU the picture
+Paper, appendix on the agent. The cells of the screen travel. On a GPU the picture
 is drawn here, whole batches at a time; on the CPU the first layer reads the cells themselves.
 """
 

@@ -1,7 +1,7 @@
 """Every RL flag in one table: the release's names, the paper's defaults, what has no effect.
 
 Sample Factory's own parser stays in charge. This module adds Motif's flags, overrides defaults
-(RL parity, section 2 of the table in docs/differences.md), and translates names that changed
+(docs/differences.md, "Training"), and translates names that changed
 between Sample Factory 1 and 2.
 """
 

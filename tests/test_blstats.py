@@ -1,4 +1,4 @@
-"""Scaling of the bottom-line statistics: SPEC section 7."""
+"""Scaling of the bottom-line statistics."""
 
 from __future__ import annotations
 

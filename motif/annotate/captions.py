@@ -24,7 +24,7 @@ def status(blstats: AnyArray) -> str:
 
 
 def caption(messages_TC: MessageArray, blstats_T: AnyArray | None = None) -> str:
-    """One side of a pair as text (SPEC section 3).
+    """One side of a pair as text, as in the release.
 
     Equal consecutive messages are grouped as "text (xN)", empty ones are dropped, groups are
     joined by newlines; with ``blstats_T`` (T, 27) each group is followed by the status at its

@@ -47,7 +47,7 @@ def prefer_larger(value_BP: AnyArray) -> LabelArray:
 
 
 class RulesAnnotator:
-    """Prefers the side whose messages are worth more; SPEC section 1, ``rules_msg_<goal>``.
+    """Prefers the side whose messages are worth more: ``rules_msg_<goal>``.
 
     Args:
         goal: one of the file's goals.

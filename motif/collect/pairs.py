@@ -24,7 +24,7 @@ def sample_sides(
 ) -> tuple[IndexArray, IndexArray, AnyArray]:
     """Draw length // L starts of each game without replacement, shuffle all, pair neighbours.
 
-    The sampling of the release's dataset (SPEC section 2). With ``rarity``, which of the starts
+    The sampling of the release's dataset. With ``rarity``, which of the starts
     are used is drawn with probability proportional to the mean rarity of their L observations.
 
     Args:

@@ -1,6 +1,6 @@
 """The intrinsic reward: what a message is worth, how it fades, when it is paid.
 
-Paper section 3 ("intrinsic reward" and its normalisation); SPEC section 5. Works with any
+Paper section 3 ("intrinsic reward" and its normalisation). Works with any
 Gymnasium environment that observes ``message``, without Sample Factory::
 
     import functools, gymnasium, motif.nethack

@@ -1,6 +1,6 @@
 """The nine tasks, as rows of one table, and the one environment that plays them.
 
-Facts: SPEC section 6; paper section 4 and appendix on environments.
+Facts: paper, section 4 and appendix on environments.
 """
 
 from __future__ import annotations

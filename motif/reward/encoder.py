@@ -23,7 +23,7 @@ WIDTH_STEP = 27  # characters; messages of similar length are encoded together
 
 @dataclass(frozen=True)
 class MessageModel:
-    """The layers of one message model (SPEC section 4)."""
+    """The layers of one message model."""
 
     characters: int  # of the message that are read
     embedding: int

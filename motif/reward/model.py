@@ -10,7 +10,7 @@ from motif.reward.encoder import EncoderSettings, RewardEncoder
 
 
 class RewardModel(nn.Module):
-    """r(message), a preference model's latent score (paper, section 2; SPEC section 4).
+    """r(message), a preference model's latent score (paper, section 2).
 
     Linear layers start orthogonal with gain 1 and bias 0; Conv1d and Embedding as torch makes them.
     """

@@ -25,7 +25,7 @@ def reward_moments(rewards: Tensor) -> tuple[float, float]:
 
 
 def normalise(rewards: Rewards, mean: float, variance: float) -> Rewards:
-    """(r − mean) / √variance (SPEC section 5).
+    """(r − mean) / √variance (paper, section 3).
 
     A model that gives every message one reward has no opinion: all zeros.
     """

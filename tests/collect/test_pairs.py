@@ -1,4 +1,4 @@
-"""The sampling of sides: SPEC section 2."""
+"""The sampling of sides."""
 
 from __future__ import annotations
 

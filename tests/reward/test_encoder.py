@@ -1,4 +1,4 @@
-"""The encoder against SPEC section 4, and its shortcut against the plain network."""
+"""The encoder against the paper's layers, and its shortcut against the plain network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One test for each fix that Sample Factory 2.1.1 needs (RL parity, section 1)."""
+"""One test for each fix that Sample Factory 2.1.1 needs."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_the_line_of_the_release_means_what_it_says():
     assert (cfg.reward_scale, cfg.reward_clip, cfg.obs_scale) == (1.0, 1e9, 1.0)
 
 
-DEFAULTS = {  # RL parity, section 2, and SPEC section 7
+DEFAULTS = {  # those of the paper's runs
     "with_vtrace": True,
     "normalize_input": False,
     "normalize_returns": False,
