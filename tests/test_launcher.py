@@ -81,7 +81,7 @@ def test_local_processes_run_each(tmp_path, monkeypatch):
         },
     )
     assert done.returncode == 0, done.stderr
-    folders = sorted((tmp_path / "motif/motif_").iterdir())
+    folders = sorted((tmp_path / "motif/motif_").glob("[!.]*"))  # and their locks, hidden
     assert [folder.name[:2] for folder in folders] == ["00", "01"]
     for folder in folders:
         assert list(folder.glob("checkpoint_p0/*.pth")), done.stderr

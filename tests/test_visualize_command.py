@@ -166,7 +166,7 @@ def damaged_config(run):
     [
         (unknown_experiment, r"no RL run in .*/run \(config\.json is missing\); train one: python"),
         (no_checkpoint, r"no policy checkpoint in .*python -m scripts\.main"),
-        (damaged_checkpoint, r"checkpoint_\d+_\d+\.pth cannot be loaded .*delete it"),
+        (damaged_checkpoint, r"checkpoint_\d+_\d+\.pth is damaged.*delete it"),
         (damaged_config, r"config\.json cannot be read"),
     ],
 )
