@@ -155,7 +155,8 @@ class ExplorerPlayer:
         """The step did not lead anywhere: don't try it for ever."""
         level, message = view.level, view.message
         there = view.y + DY[tried], view.x + DX[tried]
-        if b"locked" in message or view.kinds[there] in (Kind.MONSTER, Kind.PET):
+        occupied = _is_on_map(*there) and view.kinds[there] in (Kind.MONSTER, Kind.PET)
+        if b"locked" in message or occupied:
             return
         step = (tried, view.y, view.x)
         level.failures[step] = level.failures.get(step, 0) + 1
@@ -172,7 +173,8 @@ class ExplorerPlayer:
             return COMPASS[aim]
         if b"Really attack" in message and self._tried is not None:
             there = view.y + DY[self._tried], view.x + DX[self._tried]
-            view.level.peaceful.add(int(view.glyphs[there]))
+            if _is_on_map(*there):
+                view.level.peaceful.add(int(view.glyphs[there]))
             self._tried = None
             return ENTER
         if b"eat" in message and b"?" in message:
@@ -358,6 +360,10 @@ class ExplorerPlayer:
             return None
         luck = self._rng.random()
         return self._step(step_towards(distance, view.y, view.x, level.doors, level.blocked, luck))
+
+
+def _is_on_map(y: int, x: int) -> bool:
+    return 0 <= y < HEIGHT and 0 <= x < WIDTH
 
 
 def _single(y: int, x: int) -> AnyArray:

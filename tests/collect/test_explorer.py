@@ -181,3 +181,8 @@ def test_games_depend_on_their_number_and_get_somewhere(monkeypatch):
     assert np.mean([game.deepest_level for game in games]) >= 2  # 4 to 5 on most days
     text = b"".join(game.arrays["message"].tobytes() for game in games)
     assert all(words in text for words in (b"You kill the ", b"gold piece", b"You descend"))
+
+
+def test_steps_beyond_the_map_are_failures_like_others(player):
+    for _ in range(50):  # walled in on the map's last row: it tries every direction
+        press(player, see(*[""] * 19, "|||", "|@|"))
