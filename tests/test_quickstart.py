@@ -164,6 +164,8 @@ def start_quickstart(folder: Path) -> subprocess.Popen:
         env={**os.environ, "PYTHONPATH": root},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # a script's background jobs begin with Ctrl-C ignored, and so would this
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
