@@ -40,8 +40,7 @@ def parent_of_workers(run_folder: Path) -> Iterator[None]:
 def start_shared_memory() -> None:
     """Start torch's manager of shared tensors while no signal can interrupt this thread.
 
-    A signal in the middle would leave torch in an endless loop: it asks for ever about the one read
-    that the signal interrupted.
+    A signal in the middle has left torch 2.13 spinning in its ``start_manager`` for ever.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
