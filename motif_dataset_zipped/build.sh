@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The shipped dataset, its label sets and the reward models, made again: the same bytes, but for the
-# models' note of the commit. Run it from the repository, with `faketime` (Debian's package) installed.
+# The shipped dataset, its label sets and the reward models, made again; compare with SHA256SUMS. Run it
+# from the repository, with `faketime` (Debian's package) installed.
 #
 #     PATH="$PWD/.venv/bin:$PATH" bash motif_dataset_zipped/build.sh build
 #

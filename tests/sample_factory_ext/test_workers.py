@@ -106,16 +106,21 @@ if __name__ == "__main__":
 """
 
 
-def test_a_run_ends_when_a_worker_fails(tmp_path):
-    """A learner that cannot write its checkpoint, say, for which the others would wait."""
-    (tmp_path / "parent.py").write_text(FAILING_WORKER)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "parent.py")],
+def run_parent(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """Run ``program``, the parent of workers, to its end."""
+    (folder / "parent.py").write_text(program)
+    return subprocess.run(
+        [sys.executable, str(folder / "parent.py")],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         timeout=120,
     )
+
+
+def test_a_run_ends_when_a_worker_fails(tmp_path):
+    """A learner that cannot write its checkpoint, say, for which the others would wait."""
+    done = run_parent(tmp_path, FAILING_WORKER)
     assert done.returncode == 2
     assert re.search(r"ended with status 3 \(worker-3\); .*run/sf_log\.txt\. The", done.stderr)
 
@@ -142,14 +147,7 @@ if __name__ == "__main__":
 
 
 def test_a_loop_that_fails_ends_its_process_and_the_run(tmp_path):
-    (tmp_path / "parent.py").write_text(FAILING_LOOP)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "parent.py")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=120,
-    )
+    done = run_parent(tmp_path, FAILING_LOOP)
     assert done.returncode == 2
     assert "No space left on device" in done.stderr
     assert re.search(r"ended with status 1 \(learner.*\); ", done.stderr)
