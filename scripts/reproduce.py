@@ -36,7 +36,7 @@ METHODS = {  # factor of the task's coefficient, coefficient of the intrinsic re
     "motif": (1.0, 0.1),
     "intrinsic_only": (0.0, 0.1),
 }
-GOALS = ("gold", "combat", "stairs")  # steered by these rewards alone, beside defaultgoal
+GOALS = ("defaultgoal", "gold", "combat", "stairs")  # each steers agents by its reward alone
 STEERING_STEPS = 300_000
 
 REWARD = {"batch_size": 256, "reward_lr": 1e-3, "num_epochs": 8, "seed": 777}
@@ -45,7 +45,7 @@ AGENT = {
     "env": "nle_fixed_eat_action",
     "num_workers": 2,
     "num_envs_per_worker": 32,
-    "batch_size": 2048,
+    "batch_size": 1024,
     "reward_scale": 0.1,
     "obs_scale": 255.0,
     "beta_count_exponent": 3,
@@ -71,7 +71,7 @@ class ReproduceConfig:
     dataset: Path | None = option(None, "a labelled dataset; default: the shipped one")
     annotator: str = option("rules_msg_{goal}", "name of its label sets, with {goal} in it")
     seeds: int = option(len(SEEDS), "seeds of each method")
-    steering: bool = option(True, "also train with the rewards of gold, combat and stairs")
+    steering_seeds: int = option(3, "seeds of each goal's agents; 0: no steering")
     small: bool = option(False, "a trial of every stage, too short to learn anything")
 
 
@@ -95,9 +95,10 @@ def planned_runs(config: ReproduceConfig) -> Iterator[Planned]:
             for method, (factor, llm_reward) in METHODS.items():
                 name, extrinsic = f"{task}_{method}_{seed}", factor * EXTRINSIC[task]
                 yield Planned(name, task, "defaultgoal", seed, steps, extrinsic, llm_reward)
-    for goal in GOALS if config.steering else ():
-        name, task = f"steering_{goal}_1", "NetHackScore-v1"
-        yield Planned(name, task, goal, 1, STEERING_STEPS, 0.0, 0.1)
+    for seed in range(1, config.steering_seeds + 1):
+        for goal in GOALS:
+            name, task = f"steering_{goal}_{seed}", "NetHackScore-v1"
+            yield Planned(name, task, goal, seed, STEERING_STEPS, 0.0, 0.1)
 
 
 def make_stages(config: ReproduceConfig) -> list[Stage]:

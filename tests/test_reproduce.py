@@ -25,7 +25,7 @@ def test_three_methods_two_tasks_three_seeds_and_steering():
         *((10.0, 0.0), (10.0, 0.1), (0.0, 0.1)),
     }
     steering = [one for one in runs if one.name.startswith("steering")]
-    assert [one.goal for one in steering] == ["gold", "combat", "stairs"]
+    assert [one.goal for one in steering] == list(reproduce.GOALS) * 3
     assert {(one.extrinsic_reward, one.llm_reward) for one in steering} == {(0.0, 0.1)}
 
 
@@ -72,7 +72,7 @@ def test_one_run_for_real(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(reproduce, "TASKS", {"NetHackStaircase-v1": 300_000})
     monkeypatch.setattr(reproduce, "METHODS", {"motif": (1.0, 0.1)})
     flags = ["--directory", str(tmp_path), "--small", "True", "--seeds", "1"]
-    assert reproduce.main([*flags, "--steering", "False"]) == 0
+    assert reproduce.main([*flags, "--steering_seeds", "0"]) == 0
     with (tmp_path / "table.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["method"], row["reward"], row["seed"]) == ("motif", "defaultgoal", "1")
