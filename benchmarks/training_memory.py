@@ -4,8 +4,10 @@
 
 Trains with the intrinsic reward and reads, every ``--every`` seconds, what each process holds for
 itself (USS: shared buffers and libraries not counted). Prints the curve in ``--points`` windows,
-and for each part how far the windows after the warm-up lie apart. Before that, what one more
-environment costs in this process.
+and for each part how far the windows after the warm-up lie apart, twice: by the least of a window's
+readings, which is what is held between training steps, and by the greatest, with the buffers of a
+step. A median would say at which moments one happened to look: the learner's buffers come and go by
+tens of megabytes within a second. Before that, what one more environment costs in this process.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=2_000_000)
     parser.add_argument("--warm_up", type=int, default=200_000, help="frames not judged")
-    parser.add_argument("--every", type=float, default=10.0, help="seconds between readings")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between readings")
     parser.add_argument("--points", type=int, default=10, help="windows of the printed curve")
     parser.add_argument("--flags", default="", help="further flags of scripts.main")
     arguments = parser.parse_args()
@@ -73,12 +75,10 @@ def main() -> None:
         reward = untrained_reward_model(folder)
         per_environment = environment_memory(reward)
         print(f"one environment: {per_environment:.2f} MB")
-        flags, last = f"{SETTINGS} {arguments.flags} {reward}", float("-inf")
-        for reached in watch(folder, "run", flags, arguments.frames):
-            if reached.at - last >= arguments.every:
-                last = reached.at
-                memory = {part: own_memory(reached.parts[part]) for part in PARTS}
-                readings.append((reached.frames, memory))
+        flags = f"{SETTINGS} {arguments.flags} {reward}"
+        for reached in watch(folder, "run", flags, arguments.frames, every=arguments.every):
+            memory = {part: own_memory(reached.parts[part]) for part in PARTS}
+            readings.append((reached.frames, memory))
     _report(arguments, readings, per_environment)
 
 
@@ -94,21 +94,23 @@ def _report(
         if frames > arguments.warm_up:
             window = (frames - arguments.warm_up) * arguments.points // (judged + 1)
             windows.setdefault(min(window, arguments.points - 1), []).append(memory)
-    if len(windows) < 2:
+    ordered = [windows[number] for number in sorted(windows)]
+    if len(ordered) < 2:
         raise SystemExit("too few readings after --warm_up; give more --frames or less --every")
-    curve = {
-        part: [median(memory[part] for memory in window) for window in windows.values()]
+    curves = {
+        (part, name): [round(which(memory[part] for memory in window), 1) for window in ordered]
         for part in PARTS
+        for name, which in (("least", min), ("greatest", max))
     }
-    for part, values in curve.items():
+    for (part, name), values in curves.items():
         line = " ".join(f"{value:7.0f}" for value in values)
-        print(f"{part:10s} {line}  MB, {100 * spread(values):.1f} % apart")
-    figures = {part: [round(value, 1) for value in values] for part, values in curve.items()}
+        print(f"{part:10s} {name:9s} {line}  MB, {100 * spread(values):.1f} % apart")
     settings = {"frames": arguments.frames, "warm_up": arguments.warm_up, "flags": arguments.flags}
+    figures = {f"{part} {name}": values for (part, name), values in curves.items()}
     report(
         "training_memory",
         {**settings, "environment_mb": round(per_environment, 2), "megabytes": figures},
-        {f"{part}_spread": round(spread(values), 4) for part, values in curve.items()},
+        {f"{name} spread": round(spread(values), 4) for name, values in figures.items()},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -60,9 +61,17 @@ class Reached:
 
 
 def watch(
-    folder: Path, name: str, flags: str, frames: int, module: str = "scripts.main"
+    folder: Path,
+    name: str,
+    flags: str,
+    frames: int,
+    module: str = "scripts.main",
+    every: float = math.inf,
 ) -> Iterator[Reached]:
     """Train in processes of its own; yield each new count of frames that the run logs.
+
+    Args:
+        every: yield the last count again when so many seconds have passed.
 
     Raises:
         SystemExit: training failed.
@@ -72,16 +81,17 @@ def watch(
     process = subprocess.Popen(
         [sys.executable, *command.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    log_file, last = folder / name / "sf_log.txt", 0
+    log_file, last, yielded = folder / name / "sf_log.txt", 0, math.inf
     try:
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
             log = log_file.read_text() if log_file.is_file() else ""
             counts = [int(number) for number in re.findall(r"Total num frames: (\d+)", log)]
-            if counts and counts[-1] > last:
-                last = counts[-1]
+            now = time.monotonic()
+            if counts and (counts[-1] > last or now - yielded >= every):
+                last, yielded = counts[-1], now
                 try:
-                    yield Reached(last, time.monotonic(), process_parts(process.pid))
+                    yield Reached(last, now, process_parts(process.pid))
                 except psutil.NoSuchProcess:
                     break
     finally:

@@ -30,6 +30,7 @@ class Game:
     intrinsic_return: float = 0.0
     length: int = 0
     turns: int = 0  # game time
+    deepest: int = 0  # depth reached
     seen: Counter[bytes] = field(default_factory=Counter)  # messages
     income: Counter[bytes] = field(default_factory=Counter)  # intrinsic reward paid for each
 
@@ -99,6 +100,7 @@ def _look(
 ) -> Step:
     message = observation["message"].tobytes()
     game.seen[message] += 1
+    game.deepest = max(game.deepest, int(game.info["dlvl"]))
     game.turns = max(game.turns, int(observation["blstats"][NLE_BL_TIME]))  # zero at the end
     return Step(observation, message, game.seen[message], reward, intrinsic, ended)
 

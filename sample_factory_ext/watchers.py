@@ -169,6 +169,7 @@ class Statistics(Watcher):
                 "intrinsic_return": round(game.intrinsic_return, 6),
                 "length": game.length,
                 "turns": game.turns,
+                "deepest": game.deepest,
                 **info,
                 "success": succeeded(self._task, game),
                 **count_kinds({decode(text): count for text, count in game.seen.items()}),

@@ -6,13 +6,15 @@
 The shipped dataset is unpacked and a reward model trained for each goal, on labels that written
 rules made and no language model; then come the runs of the tables below. ``--dataset`` and
 ``--annotator`` take others. Each command is printed before it is run, what is done is kept, and the
-same command goes on where it was stopped. In the end it writes ``table.csv`` (a row for each run:
-what the last fifth of its games came to), ``motif_results.pkl`` and the figures of
-``scripts.plot_results``.
+same command goes on where it was stopped. In the end it writes ``table.csv`` (what the last fifth
+of each run's games came to), ``steering.csv`` (what the agents of each goal do in games played
+after training), ``motif_results.pkl`` and figures.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +40,8 @@ METHODS = {  # factor of the task's coefficient, coefficient of the intrinsic re
 }
 GOALS = ("defaultgoal", "gold", "combat", "stairs")  # each steers agents by its reward alone
 STEERING_STEPS = 300_000
+STEERING_GAMES = 20  # played with each of these agents after training
+BEHAVIOUR = ("gold", "kills a monster", "deepest", "length", "intrinsic_return")
 
 REWARD = {"batch_size": 256, "reward_lr": 1e-3, "num_epochs": 8, "seed": 777}
 AGENT = {
@@ -87,6 +91,11 @@ class Planned:
     extrinsic_reward: float
     llm_reward: float
 
+    @property
+    def steers(self) -> bool:
+        """Whether it belongs to the comparison of goals."""
+        return self.name.startswith("steering")
+
 
 def planned_runs(config: ReproduceConfig) -> Iterator[Planned]:
     """Every training run, one seed of all methods after the other."""
@@ -130,7 +139,21 @@ def make_stages(config: ReproduceConfig) -> list[Stage]:
         add(f"reward_{goal}", "train_reward", flags)
     for one in runs:
         add(one.name, "main", _agent_flags(config, one))
+    for one in filter(lambda one: one.steers, runs):
+        flags = {
+            "train_dir": config.directory / "rl",
+            "experiment": one.name,
+            "num_episodes": 1 if config.small else STEERING_GAMES,
+            "render": False,
+            "seed": 777,
+            "stats": _statistics(config, one),
+        }
+        add(f"play_{one.name}", "visualize", flags)
     return stages
+
+
+def _statistics(config: ReproduceConfig, planned: Planned) -> Path:
+    return config.directory / "games" / f"{planned.name}.json"
 
 
 def _marker(config: ReproduceConfig, name: str) -> Path:
@@ -190,27 +213,51 @@ def is_done(stage: Stage) -> bool:
 
 
 def write_results_of(config: ReproduceConfig) -> int:
-    """``table.csv``, ``motif_results.pkl``, figures; the exit status."""
-    planned = list(planned_runs(config))
-    folders = [config.directory / "rl" / one.name for one in planned]
-    table = config.directory / "table.csv"
-    rows = [_row(one, read_run(folder)) for one, folder in zip(planned, folders)]
-    write_csv(table, list(rows[0]), (row.values() for row in rows))
-    print(f"\nwritten to {table}:")
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
-    named = [
-        f"steering_{one.goal}={folder}" if one.name.startswith("steering") else str(folder)
-        for one, folder in zip(planned, folders)
-    ]
-    pickled, tables = config.directory / "motif_results.pkl", config.directory / "curves"
-    plots = config.directory / "plots"
-    collect = ["--run", *named, "--output", str(pickled), "--csv_dir", str(tables)]
+    """Tables, ``motif_results.pkl``, figures; the exit status."""
+    from motif.results.comparison_plots import save_figure, steering_figure
     from scripts import collect_results, plot_results
 
-    status = collect_results.main(collect)
-    plot = ["--results", str(pickled), "--output_dir", str(plots), "--aggregates", "False"]
-    return status or plot_results.main(plot)
+    planned = list(planned_runs(config))
+    folders = {one: config.directory / "rl" / one.name for one in planned}
+    _write_table(
+        config.directory / "table.csv", [_row(one, read_run(folders[one])) for one in planned]
+    )
+    if steering := [one for one in planned if one.steers]:
+        rows = _steering_rows(config, steering)
+        _write_table(config.directory / "steering.csv", rows)
+        save_figure(config.directory / "plots" / "steering", steering_figure(rows, BEHAVIOUR[:3]))
+    pickled = config.directory / "motif_results.pkl"
+    compared = [str(folders[one]) for one in planned if not one.steers]
+    tables = ["--output", str(pickled), "--csv_dir", str(config.directory / "curves")]
+    status = collect_results.main(["--run", *compared, *tables])
+    aggregates = importlib.util.find_spec("rliable") is not None
+    if not aggregates:
+        print("aggregates are left out: rliable is missing (pip install -e '.[plots]')")
+    figures = ["--output_dir", str(config.directory / "plots"), "--aggregates", str(aggregates)]
+    return status or plot_results.main(["--results", str(pickled), *figures])
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
+    write_csv(path, list(rows[0]), (row.values() for row in rows))
+    print(f"\nwritten to {path}:")
+    for row in rows:
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+
+
+def _steering_rows(
+    config: ReproduceConfig, steering: Sequence[Planned]
+) -> list[Mapping[str, Cell]]:
+    """What the agents of each goal and seed did: means of their games, with standard errors."""
+    rows: list[Mapping[str, Cell]] = []
+    for one in steering:
+        played = json.loads(_statistics(config, one).read_text())
+        row: dict[str, Cell] = {"reward": one.goal, "seed": one.seed, "games": played["games"]}
+        for name in BEHAVIOUR:
+            means = played["means"][name]
+            row[name] = round(means["mean"], 4)
+            row[f"{name} ±"] = round(means["standard_error"] or 0.0, 4)
+        rows.append(row)
+    return rows
 
 
 def _row(planned: Planned, run: Run) -> Mapping[str, Cell]:

@@ -14,7 +14,7 @@ from scripts.reproduce import ReproduceConfig, is_done, make_stages, planned_run
 
 def test_three_methods_two_tasks_three_seeds_and_steering():
     runs = list(planned_runs(ReproduceConfig()))
-    assert len({one.name for one in runs}) == len(runs) == 3 * 2 * 3 + 3
+    assert len({one.name for one in runs}) == len(runs) == 3 * 2 * 3 + 4 * 3
     experiment = [one for one in runs if not one.name.startswith("steering")]
     assert Counter((one.task, one.steps) for one in experiment) == {
         ("NetHackScore-v1", 600_000): 9,
@@ -71,12 +71,19 @@ def test_one_run_for_real(tmp_path, capfd, monkeypatch):
     pytest.importorskip("sample_factory")
     monkeypatch.setattr(reproduce, "TASKS", {"NetHackStaircase-v1": 300_000})
     monkeypatch.setattr(reproduce, "METHODS", {"motif": (1.0, 0.1)})
+    monkeypatch.setattr(reproduce, "GOALS", ("gold",))
     flags = ["--directory", str(tmp_path), "--small", "True", "--seeds", "1"]
-    assert reproduce.main([*flags, "--steering_seeds", "0"]) == 0
+    assert reproduce.main([*flags, "--steering_seeds", "1"]) == 0
     with (tmp_path / "table.csv").open() as file:
-        (row,) = csv.DictReader(file)
+        row, steered = csv.DictReader(file)
     assert (row["method"], row["reward"], row["seed"]) == ("motif", "defaultgoal", "1")
+    assert (steered["method"], steered["reward"]) == ("intrinsic_only", "gold")
     assert int(row["steps"]) <= 3_000
+    with (tmp_path / "steering.csv").open() as file:
+        (played,) = csv.DictReader(file)
+    assert (played["reward"], played["seed"], played["games"]) == ("gold", "1", "1")
+    assert float(played["deepest"]) >= 1
+    assert (tmp_path / "plots" / "steering.png").is_file()
     results = read_results(tmp_path / "motif_results.pkl")
     assert list(results) == ["NetHackStaircase-v1"]
-    assert "[4/4]" in capfd.readouterr().out
+    assert "[8/8]" in capfd.readouterr().out

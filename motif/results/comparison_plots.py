@@ -75,6 +75,29 @@ def aggregates_figure(
     return figure
 
 
+def steering_figure(rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> Figure:
+    """A panel for each thing an agent does, a bar for each reward; dots are seeds.
+
+    Args:
+        rows: ``reward``, and the mean over a seed's games of each of ``shown``.
+    """
+    rewards = list(dict.fromkeys(row["reward"] for row in rows))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.4 * len(shown), 3), layout="constrained")
+        for axes, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown):
+            for place, reward in enumerate(rewards):
+                seeds = [row[name] for row in rows if row["reward"] == reward]
+                color = COLORS[place % len(COLORS)]
+                axes.bar(place, np.mean(seeds), width=0.65, color=color, alpha=0.5)
+                axes.plot([place] * len(seeds), seeds, "o", color=color, markersize=4)
+            axes.set_xticks(range(len(rewards)), rewards, fontsize=8)
+            axes.set_title(f"{name}, per game", fontsize=10)
+            axes.grid(True, axis="y")
+            axes.set_axisbelow(True)
+        figure.supxlabel("trained on the reward for", fontsize=9)
+    return figure
+
+
 def save_figure(path: Path, figure: Figure) -> list[Path]:
     """PNG and PDF, each whole or not at all."""
     paths = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
