@@ -19,7 +19,8 @@ from motif.types import AnyArray
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it.
 
-    On any exception the temporary file is removed and ``path`` is left as it was. Its name depends
+    On any exception the temporary file is removed and ``path`` is left as it was; an OSError that
+    names no file, as that of a full disk, gets its name. The temporary file's name depends
     on ``path`` alone, so that what a killed process leaves goes with the next write. Two writers of
     one file need a lock (``motif.file_lock``).
     """
@@ -31,6 +32,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import errno
+import os
 import signal
 import sys
 import types
@@ -135,6 +137,8 @@ def run(command: Callable[[], int | None]) -> int:
         if error.filename is None and error.errno is None:
             raise
         text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        if error.strerror == os.strerror(errno.ENOSPC):
+            text += "; make room, then start the same command again"
         print(f"error: {printable(text)}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:

@@ -93,6 +93,20 @@ class PairsDataset:
     def __getitem__(self, key: str) -> AnyArray:
         return self.arrays[key]
 
+    def mapped_anew(self, key: str) -> AnyArray:
+        """The array ``key`` in a new mapping: pages of one that is gone count as memory of nobody.
+
+        Raises:
+            DatasetError: its file is missing, damaged or of another length than when it was opened.
+        """
+        array = _open_array(self.path(key), _SPECS[key])
+        if len(array) != len(self):
+            raise DatasetError(
+                f"{self.path(key)} holds {len(array)} pairs, and held {len(self)} when it was "
+                "opened; restore it, then start the same command again"
+            )
+        return array
+
     @property
     def messages(self) -> MessageArray:
         """(N, 2, L, 256) uint8, memory-mapped."""
@@ -109,7 +123,7 @@ class PairsDataset:
         for index in np.unique(np.linspace(0, max(len(messages) - 1, 0), 1024).astype(np.int64)):
             if len(messages):
                 # Mapped anew each time: the kernel maps far more than is read, and keeps it.
-                digest.update(np.load(self.path("message"), mmap_mode="r")[index].tobytes())
+                digest.update(self.mapped_anew("message")[index].tobytes())
         return digest.hexdigest()[:16]
 
 

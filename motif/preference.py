@@ -253,9 +253,20 @@ class PreferenceChunk:
 
     def __exit__(self, *exception: object) -> None:
         self.flush()
+        failed = exception[0] is not None and not self.ignore_existing
+        if failed and not (self.labels != Preference.UNKNOWN).any():
+            self._forget()
         self.labels, self.probabilities = self.labels[:0], None
         if self._lock:
             self._lock.close()
+
+    def _forget(self) -> None:
+        """Take away this chunk's part, which holds no label, and binds nobody to its number."""
+        with _exclusive(self.folder):
+            for suffix in (".json", *self._suffixes):
+                self._part(self.chunk, suffix).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other chunks are there
+                self.parts.rmdir()
 
     def flush(self) -> None:
         """Force what was assigned so far onto the disk."""

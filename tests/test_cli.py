@@ -134,7 +134,11 @@ def raiser(error: BaseException):
             2,
             "error: Permission denied: /a/b\n",
         ),
-        (raiser(OSError(28, "No space left on device")), 2, "error: No space left on device\n"),
+        (
+            raiser(OSError(28, "No space left on device", "/a/b")),
+            2,
+            "error: No space left on device: /a/b; make room, then start the same command again\n",
+        ),
     ],
 )
 def test_how_a_command_ends(capsys, command, status, message):

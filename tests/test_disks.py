@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from motif.collect import staging
 from motif.pairs_dataset import ARRAYS, PairsDataset
 from motif.reward.checkpoint import list_checkpoints, read_checkpoint
-from scripts import collect_pairs_dataset, train_reward
+from scripts import annotate_pairs_dataset, collect_pairs_dataset, train_reward
 
 FILLER = ".filler"
 
@@ -88,6 +90,23 @@ def test_collecting_onto_a_read_only_disk(disk, capsys):
     one_line(capsys, "Read-only file system: .*motif_dataset")
 
 
+# Annotating
+
+
+def test_annotating_onto_a_full_disk(disk, make_dataset, capsys):
+    dataset = disk.path / "motif_dataset"
+    (dataset / "data").mkdir(parents=True)
+    shutil.copy(make_dataset(5_000).path("message"), dataset / "data")
+    line = ["--directory", str(dataset), "--annotator-type", "rules"]
+    disk.fill(0)
+    assert annotate_pairs_dataset.main(line) == 2
+    one_line(capsys, r"No space left on device: .*rules_msg_defaultgoal.*; make room")
+    disk.make_room()
+    assert annotate_pairs_dataset.main(line) == 0
+    labels = np.load(dataset / "preference" / "rules_msg_defaultgoal.npy")
+    assert len(labels) == 5_000 and not (labels == 3).any()
+
+
 # Training the reward
 
 
@@ -109,7 +128,7 @@ def test_training_onto_a_full_disk(arguments, disk, capsys):
         before[path] = path.read_bytes()
     disk.fill(100_000)  # less than a checkpoint
     assert train_reward.main([*arguments, "--num_epochs", "2"]) == 2
-    one_line(capsys, "No space left on device")
+    one_line(capsys, r"No space left on device: .*toy.*; make room")
     assert {path: path.read_bytes() for path in list_checkpoints(run).values()} == before
     assert not list(run.rglob("*.tmp"))
     disk.make_room()

@@ -69,6 +69,20 @@ def test_truncated(make_dataset, key):
         PairsDataset(path.parent.parent, keys=ALL)
 
 
+def test_an_array_that_changes_while_it_is_in_use(make_dataset):
+    pairs = make_dataset(40)
+    path, whole = pairs.path("message"), pairs.path("message").read_bytes()
+    path.write_bytes(whole[:-300])
+    with pytest.raises(DatasetError, match=r"message\.npy cannot be read"):
+        pairs.mapped_anew("message")
+    np.save(path, np.load(make_dataset(39).path("message")))
+    with pytest.raises(DatasetError, match="holds 39 pairs, and held 40"):
+        pairs.mapped_anew("message")
+    path.unlink()
+    with pytest.raises(DatasetError, match="is missing"):
+        pairs.mapped_anew("message")
+
+
 @pytest.mark.parametrize("content", [b"", b"not numpy", b"\x93NUMPY"])
 def test_no_array_at_all(make_dataset, content):
     path = make_dataset(4).path("message")

@@ -564,6 +564,28 @@ def test_an_exception_keeps_the_labels_so_far(pairs):
     assert annotate(pairs)[0] == list(range(4, 23))
 
 
+def fail(pairs: PairsDataset, chunk: int, chunks: int, **settings) -> None:
+    with pytest.raises(ZeroDivisionError, match="division"):
+        with PreferenceChunk(pairs, "test", SOURCE, chunk=chunk, chunks=chunks, **settings):
+            1 // 0  # noqa: B018
+
+
+def test_a_run_that_labelled_nothing_binds_nobody_to_its_chunks(pairs):
+    fail(pairs, 0, 1, probabilities=True)
+    assert not (pairs.directory / "preference" / "test.parts").exists()
+    annotate(pairs, 0, 3)
+    fail(pairs, 1, 3)
+    annotate(pairs, 1, 3)
+    assert annotate(pairs, 2, 3)[1] == []
+    assert load_preferences(pairs, "test").tolist() == answers(pairs)
+
+
+def test_a_chunk_to_be_made_anew_stays_so_when_a_run_fails(pairs):
+    annotate(pairs)
+    fail(pairs, 0, 1, ignore_existing=True)
+    assert annotate(pairs)[0] == list(range(23))
+
+
 def test_a_disk_without_locks_is_warned_about(pairs, monkeypatch):
     def no_locks(file, operation):
         raise OSError(95, "Operation not supported")

@@ -87,12 +87,19 @@ class AnnotationConfig:
             "max_new_tokens": 1,
             "temperature": 0,
             "top_k": 0,
+            "tie_margin": 0,
+            "min_mass": 0,
+            "server_patience": 0,
         }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(
                     f"--{name} must be at least {bound}, but is {getattr(self, name)}"
                 )
+        for name in ("timeout", "rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"--{name} must be above 0, but is {value}")
         if not 0 <= self.chunk_number < self.n_annotation_chunks:
             raise ConfigError(
                 f"--chunk_number must be 0 to {self.n_annotation_chunks - 1}, "
@@ -102,7 +109,7 @@ class AnnotationConfig:
             raise ConfigError(f"--top_p must be above 0 and at most 1, but is {self.top_p}")
         if not (self.use_messages or self.use_blstats):
             raise ConfigError("nothing to describe: --use_messages and --use_blstats are both off")
-        if re.search(r"[/\\\0]|^\.|^$", self.annotator):
+        if re.search(r"[/\\\0]|^\.|^$", self.annotator) or not self.annotator.isprintable():
             raise ConfigError(f"{self.annotator!r} cannot be the name of a label set")
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import os
 import queue
 import random
+import re
 import sys
 import threading
 import time
@@ -62,6 +63,11 @@ class OpenAIChatModel:
         self._model, self._sampling, self._patience = model, sampling, patience
         self._key_env, self._key = api_key_env, os.environ.get(api_key_env) or "none"
         self._shown_url = _without_credentials(base_url)
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise ModelError(
+                f"the environment variable {api_key_env} holds characters that no key has; put "
+                "the key alone into it (--api-key-env names another)"
+            )
         self._results: queue.SimpleQueue[Reply | ModelError] = queue.SimpleQueue()
         self._last_answer = time.monotonic()
         self._told_to_wait = False
@@ -274,8 +280,22 @@ def _connections(count: int) -> openai.DefaultAsyncHttpxClient:
 
 
 def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    """The address as it may be shown.
+
+    Raises:
+        ModelError: it is none.
+    """
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("it begins with http:// or https:// and a host")
+    except ValueError as error:
+        shown = re.sub(r"//.*@", "//***@", url)
+        raise ModelError(
+            f"--base-url {shown!r} is no address ({error}); one looks like http://localhost:8000/v1"
+        ) from None
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
 def _in_short(error: Exception) -> str:

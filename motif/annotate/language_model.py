@@ -94,8 +94,8 @@ def captioned_pairs(
     for start in range(0, len(indices), BLOCK):
         block = indices[start : start + BLOCK]
         # Mapped anew for each block: pages of a mapping that is gone do not count as memory used.
-        messages_BPTC = np.load(pairs.path("message"), mmap_mode="r")[block]
-        blstats_BPT = np.load(pairs.path("blstats"), mmap_mode="r")[block] if use_blstats else None
+        messages_BPTC = pairs.mapped_anew("message")[block]
+        blstats_BPT = pairs.mapped_anew("blstats")[block] if use_blstats else None
         for row, index in enumerate(block.tolist()):
             if blstats_BPT is None:
                 sides = [caption(messages_BPTC[row, side]) for side in range(2)]
@@ -113,7 +113,8 @@ class LanguageModelAnnotator:
         source: what the labels depend on, apart from the dataset; kept as provenance.
         make_model: loads the model; called when there is a question that no cache answers.
         cache: answers of earlier runs, and of this one.
-        logdir: where to write whole conversations, one file a pair that was asked about.
+        logdir: where to write whole conversations, one file a pair; a pair that another's question
+            answers has a line that says which.
     """
 
     def __init__(
@@ -259,8 +260,7 @@ class LanguageModelAnnotator:
         self._label(answer, question.pairs, settled)
         settled.tokens += question.tokens
         del self._waiting[question.key]
-        if self.logdir is not None:
-            self._log(question)
+        self._log(question)
 
     def _settle_reasoned(self, question: Question, reply: Reply) -> int | None:
         """The label; UNKNOWN after a retry in vain; None if the retry was just asked."""
@@ -333,10 +333,15 @@ class LanguageModelAnnotator:
             settled.rows.append((index, label, probabilities))
 
     def _log(self, question: Question) -> None:
-        assert self.logdir is not None
-        self.logdir.mkdir(parents=True, exist_ok=True)
-        index = question.pairs[0][0]
-        (self.logdir / f"{index}.txt").write_text(show_turns(question.turns), encoding="utf-8")
+        asked, *same = (index for index, _ in question.pairs)
+        self._log_text(asked, show_turns(question.turns))
+        for index in same:
+            self._log_text(index, f"the same question as pair {asked}: see {asked}.txt\n")
+
+    def _log_text(self, pair: int, text: str) -> None:
+        if self.logdir is not None:
+            self.logdir.mkdir(parents=True, exist_ok=True)
+            (self.logdir / f"{pair}.txt").write_text(text, encoding="utf-8")
 
 
 def show_turns(turns: list[Message]) -> str:

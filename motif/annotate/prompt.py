@@ -19,6 +19,8 @@ from motif.errors import ConfigError
 
 SHIPPED = Path(__file__).parent / "prompts"
 PLACEHOLDERS = ("goal", "caption_1", "caption_2")
+ANSWERS = ("1", "2", "none")
+ANSWER_ENDS = ("", *"\"'`)]}>*.\n", '")', '"}', "')", "**")  # with which an answer may close
 TEXTS = ("version", "system", "template", "retry", "answer_pattern", "direct_prefill")
 
 
@@ -65,7 +67,7 @@ def load_prompt(path: Path, goal_key: str, *, system_prompt: bool = True) -> Pro
     texts = {key: document.text(key) for key in TEXTS}
     goals = document.texts("goals")
     document.check_placeholders("template", texts["template"])
-    document.check_pattern("answer_pattern", texts["answer_pattern"])
+    document.check_pattern("answer_pattern", texts["answer_pattern"], texts["direct_prefill"])
     if goal_key not in goals:
         raise ConfigError(
             f"no goal {goal_key!r} in {path}, line {document.line('goals')}; "
@@ -133,6 +135,7 @@ class _Document:
         for key, _ in root.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise self.error(key.start_mark.line + 1, "a key must be a word")
+        self._refuse_repeated_keys(root)
         self.nodes: dict[str, yaml.Node] = {key.value: value for key, value in root.value}
         self.key_lines: dict[str, int] = {
             key.value: key.start_mark.line + 1 for key, _ in root.value
@@ -163,7 +166,15 @@ class _Document:
         for name, value in node.value:
             if not (isinstance(name, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)):
                 raise self.error(name.start_mark.line + 1, f"{name.value!r} must be a text")
+        self._refuse_repeated_keys(node)
         return {name.value: str(value.value) for name, value in node.value}
+
+    def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise self.error(key.start_mark.line + 1, f"{key.value!r} is there twice")
+            seen.add(key.value)
 
     def refuse_other_keys(self, known: set[str]) -> None:
         for key, line in self.key_lines.items():
@@ -187,15 +198,24 @@ class _Document:
         if missing:
             raise self.error(self.line(key), f"{key!r} lacks the placeholder ${missing[0]}")
 
-    def check_pattern(self, key: str, pattern: str) -> None:
+    def check_pattern(self, key: str, pattern: str, prefill: str) -> None:
+        """It must be an expression with one group that finds each answer after ``prefill``."""
         try:
-            groups = re.compile(pattern.strip(), re.IGNORECASE).groups
+            expression = re.compile(pattern.strip(), re.IGNORECASE)
+            groups = expression.groups
         except (re.error, RecursionError, OverflowError) as error:
             raise self.error(self.line(key), f"{key!r} is no regular expression: {error}") from None
         if groups != 1:
             raise self.error(
                 self.line(key), f"{key!r} must have one group, around 1|2|none, but has {groups}"
             )
+        for answer in ANSWERS:
+            said = [f"{prefill}{answer}{end}" for end in ANSWER_ENDS]
+            found = {match[1].lower() for text in said if (match := expression.search(text))}
+            if answer not in found:
+                raise self.error(
+                    self.line(key), f"{key!r} does not find the answer {answer} in {said[0]!r}"
+                )
 
     def _line_of(self, key: str, text: str, position: int) -> int:
         """The file's line of a place in a text (of its first line, unless it is a | block)."""

@@ -244,6 +244,27 @@ def test_bad_input_is_one_line(
     assert problem in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("--estimate --rate 0", "--rate must be above 0, but is 0.0"),
+        ("--timeout -1", "--timeout must be above 0"),
+        ("--tie-margin -0.1", "--tie_margin must be at least 0"),
+        ("--custom-annotator-string a\x1b[2Jb", "cannot be the name of a label set"),
+        ("--chunk-number 2 --n-annotation-chunks 2", "--chunk_number must be 0 to 1, but is 2"),
+    ],
+)
+def test_a_flag_that_cannot_work(
+    capsys: pytest.CaptureFixture[str], arguments: str, problem: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments.split())
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert problem in said.splitlines()[-1]
+    assert "\x1b" not in said
+
+
 def test_no_dataset(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["--directory", str(tmp_path / "nowhere"), "--annotator-type", "rules"]) == 2
     assert "no dataset in" in capsys.readouterr().err

@@ -198,6 +198,43 @@ def test_no_server_at_all(
     assert "then start the same command again" in said
 
 
+@pytest.mark.parametrize(
+    "address", ["http://localhost:99999999/v1", "not_a_url", "", "ftp://host/v1", "http:///v1"]
+)
+def test_an_address_that_is_none_is_refused_at_once(
+    make_dataset: MakeDataset,
+    server: FakeServer,
+    capsys: pytest.CaptureFixture[str],
+    address: str,
+) -> None:
+    assert annotate(make_dataset(10), server, "--base-url", address) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"error: --base-url {address!r} is no address")
+
+
+def test_a_password_in_a_wrong_address_is_not_shown(
+    make_dataset: MakeDataset, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert annotate(make_dataset(10), server, "--base-url", "http://me:secret@host:999999/") == 2
+    said = capsys.readouterr().err
+    assert "secret" not in said and "//***@host" in said
+
+
+@pytest.mark.parametrize("key", ["sk-k\u00e4se", "sk-1\nX: 2"])
+def test_a_key_that_is_none_is_refused_at_once(
+    make_dataset: MakeDataset,
+    server: FakeServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+) -> None:
+    monkeypatch.setenv("TEST_API_KEY", key)
+    assert annotate(make_dataset(10), server, "--api-key-env", "TEST_API_KEY") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "TEST_API_KEY holds characters that no key has" in said
+    assert "sk-" not in said
+
+
 def test_a_server_that_comes_back(make_dataset: MakeDataset, server: FakeServer) -> None:
     pairs = make_dataset(100, texts=MANY_TEXTS)
     server.fault = lambda number: (500, "x") if number == 30 else None

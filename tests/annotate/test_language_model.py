@@ -193,12 +193,27 @@ def test_one_conversation_a_file(make_dataset: MakeDataset, tmp_path: Path) -> N
     pairs = make_dataset(20, texts=(*MANY_TEXTS, "\x1b[31mred"))
     model = ScriptedChatModel(script=lambda first, second: "Hard to say.")
     labels_of(annotator_of(model, tmp_path / "cache", tmp_path / "log"), pairs)
-    files = sorted((tmp_path / "log").glob("*.txt"))
+    texts = {path: path.read_text() for path in (tmp_path / "log").glob("*.txt")}
+    files = sorted(path for path, text in texts.items() if text.startswith("---"))
     assert len(files) == len(model.asked) / 2
     text = (tmp_path / "log" / files[0].name).read_text()
     roles = [line for line in text.splitlines() if line.startswith("---")]
     assert roles == [f"--- {r} ---" for r in ("system", "user", "assistant", "user", "assistant")]
     assert "\x1b" not in "".join(path.read_text() for path in files)
+
+
+def test_pairs_that_share_a_question_name_its_file(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    pairs, log = make_dataset(60), tmp_path / "log"
+    labels = labels_of(annotator_of(ScriptedChatModel(), tmp_path / "cache", log), pairs)
+    texts = {int(path.stem): path.read_text() for path in log.glob("*.txt")}
+    asked = {pair for pair, text in texts.items() if text.startswith("--- system")}
+    assert len(asked) < len(texts) < len(pairs)  # some share a question, some are ties
+    for pair in set(texts) - asked:
+        other = int(texts[pair].split()[5].rstrip(":"))
+        assert texts[pair] == f"the same question as pair {other}: see {other}.txt\n"
+        assert other in asked and labels[other] == labels[pair]
 
 
 def test_blstats_reach_the_captions(make_dataset: MakeDataset, tmp_path: Path) -> None:

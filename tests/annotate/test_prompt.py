@@ -109,6 +109,10 @@ def test_every_text_changes_the_digest() -> None:
         (("system: Judge.", "system: " + "[" * 5000), r"line 1: no valid YAML: .*recursion"),
         (("system: Judge.", "[system]: Judge."), r"line 2: a key must be a word"),
         (("nothing: ''", "[nothing]: ''"), r"line 13: .* must be a text"),
+        (("(1|2|none)", "(A|B)"), r"line 9: 'answer_pattern' does not find the answer 1"),
+        (("(1|2|none)", "(1|2)"), r"line 9: 'answer_pattern' does not find the answer none"),
+        (("version: mine", "version: mine\nversion: x"), r"line 2: 'version' is there twice"),
+        (("nothing: ''", "win: ''"), r"line 13: 'win' is there twice"),
         (("(1|2|none)", "(" * 5000 + ")" * 5000), r"line 9: 'answer_pattern' is no regular"),
     ],
 )
