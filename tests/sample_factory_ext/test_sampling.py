@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rl_command import read_episodes, short_run
+from rl_command import read_episodes, short_games, short_run
 from sample_factory.algo.utils.make_env import BatchedVecEnv, SequentialVectorizeWrapper
+from scripted_games import STEPS, ScriptedGames
 
 from motif.errors import ConfigError
 from sample_factory_ext.batched_games import GameVector, finished_games
@@ -22,50 +23,100 @@ from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args, settle_sam
 pytestmark = pytest.mark.nle
 PROGRAM = Path(__file__).with_name("scripted_games.py")
 ROOT = PROGRAM.parent.parent.parent
-MODES = {
-    "serial": "--num_workers 1 --num_envs_per_worker 4 --serial_mode True --async_rl False",
-    "serial_batched": "--num_workers 1 --num_envs_per_worker 4 --serial_mode True --async_rl False "
-    "--worker_num_splits 2",
-    "synchronous": "--num_workers 2 --num_envs_per_worker 2 --async_rl False",
-    "asynchronous": "--num_workers 1 --num_envs_per_worker 4",
-    "batched": "--num_workers 2 --num_envs_per_worker 2",
-    "two_splits": "--num_workers 1 --num_envs_per_worker 4 --worker_num_splits 2",
+ROLLOUT, TRAINED_ON = 32, 600
+MODES = {  # workers, games of each, flags
+    "serial": (1, 4, "--serial_mode True --async_rl False"),
+    "serial_batched": (1, 4, "--serial_mode True --async_rl False --worker_num_splits 2"),
+    "synchronous": (2, 2, "--async_rl False"),
+    "asynchronous": (1, 4, ""),
+    "asynchronous_many": (2, 2, ""),
+    "batched": (2, 2, ""),
+    "batched_two_splits": (1, 4, "--worker_num_splits 2"),
 }
 
 
+def reward_flags(reward_folder):
+    return f"--reward_dir {reward_folder} --llm_reward 0.1 --eps_threshold_quantile 0".split()
+
+
+@pytest.fixture(scope="module")
+def paid(reward_folder):
+    """What the games pay, played here one after the other: by number, rewards and ends."""
+    cfg = parse_rl_args(["--reward_scale", "0.1", *reward_flags(reward_folder)])
+    games = {}
+    with short_games(STEPS):
+        for number in range(4):
+            env = ScriptedGames(make_env(ENVIRONMENT, cfg), number)
+            env.reset()
+            rewards, ends = [], []
+            while len(rewards) < 1.5 * TRAINED_ON:  # more than any of them gets to play
+                _, reward, ended, *_ = env.step(0)
+                rewards.append(reward)
+                ends.append(ended)
+                if ended:
+                    env.reset()
+            env.close()
+            games[number] = np.array(rewards), np.array(ends)
+    return games
+
+
 def sample(mode, reward_folder, folder):
-    """Rewards by environment and game of a short training run, and its folder."""
-    games = folder / mode
+    """A short training run; the folders of its games and batches and of the run."""
+    games = folder / "games"
     games.mkdir()
-    rewards = f"--reward_dir {reward_folder} --llm_reward 0.1 --eps_threshold_quantile 0"
-    batched = "batched" in mode or mode == "two_splits"
-    flags = f"{rewards} --batched_sampling {batched} --batch_size 128 {MODES[mode]}"
-    flags += " --train_for_env_steps 600"
+    workers, each, more = MODES[mode]
+    flags = f"--num_workers {workers} --num_envs_per_worker {each} --batch_size 128 {more} "
+    flags += f"--batched_sampling {'batched' in mode} --train_for_env_steps {TRAINED_ON}"
+    line = short_run(folder, "run", *reward_flags(reward_folder), *flags.split())
     done = subprocess.run(
-        [sys.executable, PROGRAM, games, *short_run(folder, f"run_{mode}", *flags.split())],
+        [sys.executable, PROGRAM, games, *line],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    played = {path.stem: json.loads(path.read_text()) for path in sorted(games.glob("*.json"))}
-    return played, folder / f"run_{mode}"
+    return games, folder / "run"
 
 
 @pytest.mark.slow
-def test_all_ways_of_sampling_pay_the_same(reward_folder, tmp_path):
-    expected, _ = sample("serial", reward_folder, tmp_path)
-    assert {f"{number}_0" for number in range(4)} <= set(expected)
-    assert len({json.dumps(rewards) for rewards in expected.values()}) == len(expected)
-    for mode in list(MODES)[1:]:
-        played, run_folder = sample(mode, reward_folder, tmp_path)
-        both = set(played) & set(expected)
-        assert len(both) >= 2, mode  # one worker may have played alone: the other started later
-        assert {name: played[name] for name in both} == {name: expected[name] for name in both}
-        returns = [round(sum(rewards), 3) for rewards in played.values()]
-        for episode in read_episodes(run_folder):  # and are reported as they were paid
-            total = episode["extrinsic_return"] + episode["intrinsic_return"]
-            assert min(abs(total - paid) for paid in returns) < 0.01, mode
+@pytest.mark.parametrize("mode", MODES)
+def test_all_ways_of_sampling_pay_the_same(mode, reward_folder, paid, tmp_path):
+    folder, run_folder = sample(mode, reward_folder, tmp_path)
+    workers, each, _ = MODES[mode]
+
+    # What the environments paid, game by game.
+    expected, rollouts = {}, {}
+    for number, (rewards, ends) in paid.items():
+        games = np.split(rewards, np.flatnonzero(ends) + 1)
+        expected |= {f"{number}_{game}": list(each) for game, each in enumerate(games)}
+        for start in range(0, len(rewards) - ROLLOUT, ROLLOUT):
+            part = slice(start, start + ROLLOUT)
+            key = rewards[part].astype(np.float32).tobytes(), ends[part].tobytes()
+            assert key not in rollouts  # so that each tells where it comes from
+            rollouts[key] = number, start
+    played = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    assert played == {name: expected[name] for name in played}
+
+    # What reached the learner, rollout by rollout: from each worker, nothing twice.
+    batches = [np.load(path) for path in sorted(folder.glob("batch_*.npz"))]
+    rows = [row for batch in batches for row in zip(batch["rewards"], batch["dones"])]
+    assert len(rows) * ROLLOUT >= TRAINED_ON
+    learnt = [
+        rollouts[rewards.astype(np.float32).tobytes(), ends.astype(np.bool_).tobytes()]
+        for rewards, ends in rows
+    ]
+    assert len(set(learnt)) == len(learnt)
+    assert {number // each for number, _ in learnt} == set(range(workers))
+    if "batched" not in mode:  # the games of a worker start a rollout apart
+        assert all(start >= ROLLOUT * (number % each) for number, start in learnt)
+
+    # What was reported: each game by its own sum.
+    reports = read_episodes(run_folder)
+    assert len(reports) >= 4
+    sums = np.array([sum(rewards) for rewards in played.values()])
+    for report in reports:
+        total = report["extrinsic_return"] + report["intrinsic_return"]
+        assert np.abs(sums - total).min() < 1e-4
 
 
 # One object for many games
