@@ -155,6 +155,8 @@ def parse_rl_args(argv: Sequence[str] | None = None, evaluation: bool = False) -
     if cfg.num_batches_to_accumulate == -1:  # the release's way to say: twice an iteration's
         cfg.num_batches_to_accumulate = 2 * cfg.num_batches_per_epoch
         cfg.cli_args["num_batches_to_accumulate"] = cfg.num_batches_to_accumulate
+    if cfg.pbt_target_objective == "true_reward":  # its name in Sample Factory 1
+        cfg.pbt_target_objective = cfg.cli_args["pbt_target_objective"] = "true_objective"
     _check_numbers(cfg)
     _check_names(cfg)
     _check_combinations(cfg)
@@ -254,6 +256,8 @@ def _check_combinations(cfg: Any) -> None:
             f"--num_envs_per_worker {cfg.num_envs_per_worker} must be a multiple of "
             f"--worker_num_splits {cfg.worker_num_splits}"
         )
+    if cfg.with_vtrace and cfg.normalize_returns:
+        raise ConfigError("--normalize_returns True: V-trace needs it False; leave it out")
     if cfg.normalize_input or cfg.obs_subtract_mean:
         raise ConfigError(
             "--normalize_input and --obs_subtract_mean: the policy reads the cells of the screen "

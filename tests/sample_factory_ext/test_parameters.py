@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import multiprocessing
 import shlex
 
 import pytest
@@ -49,6 +51,88 @@ def test_the_line_of_the_release_means_what_it_says():
     assert (cfg.reward_scale, cfg.reward_clip, cfg.obs_scale) == (1.0, 1e9, 1.0)
 
 
+def read_table(text):
+    """``name=value`` of each word; a value that is no Python literal is a string."""
+    table = {}
+    for word in text.split():
+        name, _, value = word.partition("=")
+        try:
+            table[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            table[name] = value
+    return table
+
+
+# The flags of the release's scripts.main and their defaults there, and one of its evaluation's.
+RELEASE = read_table("""
+    algo=APPO env=nle_fixed_eat_action experiment=default_experiment root_env=NetHackScore-v1
+    wandb=False msg_count_bonus=0.0 beta_count_exponent=3.0 eps_threshold_quantile=-0.5
+    rew_norm=True checkpoint_num=0 reward_encoder=nle_torchbeast_encoder
+    encoder_embedding_dim=128 encoder_hidden_dim=512 encoder_final_activ=ln encoder_crop_dim=16
+    encoder_num_layers=2 encoder_msg_model=lt_cnn use_crop=False use_glyphs=False
+    use_blstats=False device=gpu extrinsic_reward=1.0 llm_reward=0.0 custom_env_episode_len=400
+    save_every_sec=120 save_every_steps=100000000 keep_checkpoints=3 checkpoint_id=-1
+    save_milestones_sec=-1 stats_avg=100 learning_rate=0.0001 train_for_env_steps=10000000000
+    train_for_seconds=10000000000 obs_subtract_mean=0.0 obs_scale=1.0 pop_bl=True gamma=0.99
+    reward_scale=1.0 reward_clip=10.0 encoder_type=conv encoder_subtype=convnet_simple
+    encoder_custom=nle_rgbcrop_encoder encoder_extra_fc_layers=1 hidden_size=512
+    nonlinearity=elu policy_initialization=orthogonal policy_init_gain=1.0
+    actor_critic_share_weights=True use_spectral_norm=False adaptive_stddev=True
+    initial_stddev=1.0 experiment_summaries_interval=20 adam_eps=1e-06 adam_beta1=0.9
+    adam_beta2=0.999 gae_lambda=0.95 rollout=32 recurrence=32 num_envs_per_worker=2
+    worker_num_splits=2 use_rnn=True rnn_type=gru rnn_num_layers=1 ppo_clip_ratio=0.1
+    ppo_clip_value=1.0 batch_size=1024 ppo_epochs=1 num_batches_per_iteration=1
+    num_minibatches_to_accumulate=-1 max_grad_norm=4.0 exploration_loss_coeff=0.003
+    value_loss_coeff=0.5 exploration_loss=entropy num_policies=1 policy_workers_per_policy=1
+    max_policy_lag=10000 traj_buffers_excess_ratio=1.3 decorrelate_experience_max_seconds=10
+    decorrelate_envs_on_one_worker=True with_vtrace=True vtrace_rho=1.0 vtrace_c=1.0
+    set_workers_cpu_affinity=True force_envs_single_thread=True reset_timeout_seconds=120
+    default_niceness=0 train_in_background_thread=True learner_main_loop_num_cores=1
+    with_pbt=False pbt_mix_policies_in_one_env=True pbt_period_env_steps=5000000
+    pbt_start_mutation=20000000 pbt_replace_fraction=0.3 pbt_mutation_rate=0.15
+    pbt_replace_reward_gap=0.1 pbt_replace_reward_gap_absolute=1e-06
+    pbt_optimize_batch_size=False pbt_target_objective=true_reward use_cpc=False
+    cpc_forward_steps=8 cpc_time_subsample=6 cpc_forward_subsample=2 benchmark=False
+    sampler_only=False env_framestack=4 pixel_format=CHW save_ttyrec_every=0
+    save_dir=dataset_dir/rl_agent continuous_actions_sample=True
+""")
+WITHOUT_DEFAULT = (  # or with one that depends on the machine
+    "num_workers seed env_frameskip render_action_repeat actor_worker_gpus train_dir reward_dir "
+    "experiments_root record_to"
+)
+TRANSLATED = read_table("""
+    reward_scale=extrinsic_scale reward_clip=extrinsic_clip obs_scale=picture_scale
+    hidden_size=rnn_size ppo_epochs=num_epochs encoder_subtype=encoder_conv_architecture
+    wandb=with_wandb num_batches_per_iteration=num_batches_per_epoch
+    num_minibatches_to_accumulate=num_batches_to_accumulate
+""")
+# Defaults that are others here; docs/differences.md says why.
+OTHERS = read_table("""
+    eps_threshold_quantile=0.5 device=auto save_every_sec=1000000000 encoder_embedding_dim=None
+    encoder_hidden_dim=None encoder_msg_model=None experiment_summaries_interval=10
+    env_framestack=1 pbt_target_objective=true_objective num_minibatches_to_accumulate=2
+    save_dir=
+""")
+SAME_BUT_IN_NAME = {"pbt_target_objective", "num_minibatches_to_accumulate"}
+
+
+def test_every_flag_of_the_release_is_accepted_with_its_default_there():
+    assert len(RELEASE) + len(WITHOUT_DEFAULT.split()) == 118
+    cfg = parse_rl_args([f"--{name}={value}" for name, value in RELEASE.items()])
+    for name in set(RELEASE) - set(NO_EFFECT):
+        value = OTHERS[name] if name in SAME_BUT_IN_NAME else RELEASE[name]
+        assert getattr(cfg, TRANSLATED.get(name, name)) == value, name
+    parse_rl_args([f"--{name}=3" for name in WITHOUT_DEFAULT.split()])
+
+
+def test_defaults_are_the_releases_but_for_those_listed(defaults):
+    for name in set(RELEASE) - set(NO_EFFECT):
+        expected = OTHERS.get(name, RELEASE[name])
+        assert getattr(defaults, TRANSLATED.get(name, name)) == expected, name
+    assert defaults.num_workers == multiprocessing.cpu_count()
+    assert (defaults.reward_dir, defaults.actor_worker_gpus) == ("", [])
+
+
 DEFAULTS = {  # those of the paper's runs
     "with_vtrace": True,
     "normalize_input": False,
@@ -67,6 +151,7 @@ DEFAULTS = {  # those of the paper's runs
     "num_epochs": 1,
     "num_batches_per_epoch": 1,
     "num_batches_to_accumulate": 2,
+    "shuffle_minibatches": False,
     "with_wandb": False,
     "device": "auto",
     "extrinsic_reward": 1.0,
@@ -152,6 +237,12 @@ def test_renamed_flags_land_where_they_should(flag, value, name, expected, form)
     assert getattr(cfg, name) == expected
     assert cfg.cli_args[name] == expected  # so that it overrides a stored setting on resume
     assert flag in RENAMED
+
+
+def test_the_objective_of_pbt_goes_by_its_name_there_too():
+    cfg = parse_rl_args(["--with_pbt", "True", "--pbt_target_objective", "true_reward"])
+    assert cfg.pbt_target_objective == cfg.cli_args["pbt_target_objective"] == "true_objective"
+    assert parse_rl_args(["--pbt_target_objective", "dlvl"]).pbt_target_objective == "dlvl"
 
 
 def test_hyphens_and_underscores_are_the_same():
@@ -258,6 +349,7 @@ def test_true_is_true(text):
         ("--num_envs_per_worker 3", "--num_envs_per_worker 3 must be a multiple of"),
         ("--normalize_input True", "--normalize_input and --obs_subtract_mean: the policy reads"),
         ("--obs_subtract_mean 128", "--normalize_input and --obs_subtract_mean: the policy reads"),
+        ("--normalize_returns True", "--normalize_returns True: V-trace needs it False"),
         ("--llm_reward 0.1", r"--llm_reward 0\.1 needs --reward_dir"),
     ],
 )
