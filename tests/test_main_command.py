@@ -172,6 +172,18 @@ def test_a_signal_while_it_starts(tmp_path, monkeypatch, number, status):
         assert signal.getsignal(number) == before
 
 
+def test_sigint_counts_in_a_run_that_a_script_started_with_an_ampersand(tmp_path, monkeypatch):
+    """Such a run inherits SIGINT as ignored."""
+    monkeypatch.setattr(
+        "sample_factory_ext.train.make_runner", lambda cfg: os.kill(os.getpid(), signal.SIGINT)
+    )
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert main.main(short_run(tmp_path, "run")) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 # Bad input: a line that says what to do, no traceback, nothing started
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +22,11 @@ from sample_factory.utils.utils import log
 import sample_factory_ext
 from motif.errors import DamagedFileError
 from sample_factory_ext import compatibility
+from sample_factory_ext.encoder import make_encoder
+from sample_factory_ext.environment import make_env
+from sample_factory_ext.recurrent_core import make_core
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -42,6 +50,29 @@ def test_fixes_are_applied_once():
     compatibility.apply()
     assert (Learner.save_best, Learner._record_summaries) == before
     assert sample_factory_ext.compatibility is compatibility
+
+
+READ_FACTORIES = """
+import pickle, sys
+pickle.loads(bytes.fromhex(sys.argv[1]))
+from sample_factory.algo.learning.learner import Learner
+assert Learner.motif_fixes
+print(*sys.modules)
+"""
+
+
+def test_a_process_that_is_sent_the_factories_has_the_fixes_and_imports_little_else():
+    sent = pickle.dumps((make_env, make_encoder, make_core)).hex()
+    done = subprocess.run(
+        [sys.executable, "-c", READ_FACTORIES, sent],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "nle" in loaded
+    assert not loaded & {"matplotlib", "PIL", "pandas", "rliable", "openai", "vllm", "wandb"}
 
 
 def test_vtrace_summaries_reach_tensorboard(rl_run):

@@ -14,6 +14,7 @@ from motif.nethack.observations import COMPACT_SPACE
 from motif.reward.checkpoint import load_reward_model
 from sample_factory_ext.environment import EpisodeSummary, _shared_reward, check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args
+from sample_factory_ext.train import prepare
 
 pytestmark = pytest.mark.nle
 QUANTILES = [step / 20 for step in range(1, 20)]
@@ -159,6 +160,14 @@ def test_each_step_pays_the_message_before_it_as_the_settings_say(
             break
     assert max(counts.values()) > 2
     env.close()
+
+
+def test_one_thread_a_process():
+    cfg = parse_rl_args(["--device", "cpu"])
+    for start in (lambda: make_env(ENVIRONMENT, cfg).close(), lambda: prepare(cfg)):
+        torch.set_num_threads(2)
+        start()
+        assert torch.get_num_threads() == 1
 
 
 def test_environments_of_a_process_share_one_memo(reward_folder):
