@@ -44,6 +44,7 @@ def test_each_statistic_has_its_scale_and_the_clip(index, value, scaled):
 @pytest.mark.nle
 def test_indices_are_nle_s():
     nethack = pytest.importorskip("nle.nethack")
+    assert nethack.NLE_BLSTATS_SIZE == BLSTATS_SIZE == 27
     assert nethack.NLE_BL_DEPTH == DEPTH
     assert nethack.NLE_BL_XP == EXPERIENCE_LEVEL
     assert nethack.NLE_BL_TIME == TURN

@@ -80,6 +80,26 @@ def test_tiles_are_coverage_times_colour():
     assert len({tiles()[256 * 15 + code].tobytes() for code in printable}) > 85
 
 
+def test_what_cannot_be_printed_is_a_space():
+    white = tiles()[256 * 15 : 256 * 16]
+    black = [code for code in range(256) if not white[code].any()]
+    # spaces, control characters and the soft hyphen of latin-1
+    assert black == [*range(33), *range(127, 161), 173]
+
+
+def test_the_font_is_the_one_that_was_drawn():
+    """Other pixels would be another picture to policies trained on these."""
+    hero = tiles()[256 * 15 + ord("@"), 0]
+    assert hero.tolist() == [
+        [0, 0, 0, 0, 0, 0],
+        [0, 41, 81, 86, 36, 0],
+        [97, 117, 104, 120, 174, 16],
+        [170, 26, 174, 120, 175, 43],
+        [104, 115, 106, 110, 77, 16],
+        [0, 41, 96, 111, 47, 0],
+    ]
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_draw_puts_each_tile_in_its_place(seed):
     cells = np.random.default_rng(seed).integers(0, 4096, (12, 12)).astype(np.int16)

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 from nle import nethack
+from nle.env import base
 from nle.env.tasks import TASK_ACTIONS
 from scripted_game import Frame, ScriptedGame
 
@@ -78,6 +79,29 @@ def test_every_task_is_nle_with_23_actions_and_its_own_observations(name):
     assert env.observation_space.contains(second)
     assert all(np.array_equal(first[key], second[key]) for key in first)
     env.close()
+
+
+def test_the_23_actions_are_return_16_moves_stairs_wait_kick_eat_search():
+    assert [13, *b"kljhunbyKLJHUNBY<>.", 4, *b"es"] == KEYS
+
+
+def test_other_options_of_nle_keep_their_defaults(monkeypatch):
+    given, original = {}, base.NLE.__init__
+
+    def make(self, **settings):
+        given.update(settings)
+        original(self, **settings)
+
+    monkeypatch.setattr(base.NLE, "__init__", make)
+    gymnasium.make("NetHackScore-v1").close()
+    assert set(given) == {"actions"}
+
+
+def test_a_seed_given_to_reset_changes_nothing():
+    env = NetHackTask("NetHackScore-v1")
+    screens = {env.reset(seed=7)[0]["tty_chars"].tobytes() for _ in range(3)}
+    env.close()
+    assert len(screens) == 3
 
 
 # What counts as success
@@ -183,6 +207,11 @@ def test_a_continual_task_pays_once_an_episode_and_goes_on(start):
         assert [terminated for _, _, terminated, *_ in steps] == [False, False, False, True]
         assert steps[0][4]["end_status"] == env.StepStatus.RUNNING
         env.reset()
+
+
+def test_what_the_reset_shows_is_no_success(start):
+    env = start("NetHackStaircaseContinual-v1", descend(2), Frame(), descend(2))
+    assert [env.step(WAIT)[1] for _ in range(2)] == [0.0, 50.0]
 
 
 @pytest.mark.parametrize("task", ["NetHackStaircase-v1", "NetHackStaircaseContinual-v1"])
