@@ -1,7 +1,8 @@
 """The policy's encoder ``nle_torchbeast_encoder``: the reward model's network, message and status.
 
-Differs from the release: its branches for glyphs and a crop of them, off by default there, are left
-out; the policy that sees the map is ``nle_rgbcrop_encoder``.
+Differs from the release: the status is always read (``--use_blstats`` is off by default there); its
+branches for glyphs and a crop of them, off by default too, are left out. The policy that sees the
+map is ``nle_rgbcrop_encoder``.
 """
 
 from __future__ import annotations

@@ -164,7 +164,9 @@ def parse_rl_args(argv: Sequence[str] | None = None, evaluation: bool = False) -
 
 
 def settle_sampling(cfg: Any) -> None:
-    """Sample in batches, which is faster and the same otherwise, where the numbers allow it.
+    """Sample in batches where the numbers allow it: faster, and each game is paid the same.
+
+    The games of a worker then start together (docs/differences.md, "Training").
 
     Raises:
         ConfigError: the command line asks for it, and they don't.
