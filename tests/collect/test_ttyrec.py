@@ -29,6 +29,7 @@ from scripts.collect_pairs_dataset import main, open_source
 pytestmark = pytest.mark.nle
 
 GAMES, STEPS = 4, 400
+FUZZED = settings(max_examples=settings.default.max_examples // 3)  # an input is a file to convert
 XLOG = "points=1234\tturns=99\trole=Mon\trace=Hum\talign=Neu\tgender=Mal\tname=who\tdeath=killed"
 
 
@@ -277,7 +278,7 @@ def test_the_count_is_what_nle_reads(recorded, ttyrecs, tmp_path):
             assert recording.count_frames() == read > 50
 
 
-@settings(max_examples=25)
+@FUZZED
 @given(cut=st.floats(0, 1), flip=st.none() | st.floats(0, 1))
 def test_a_cut_or_flipped_file_is_told_or_read(recorded, tmp_path_factory, cut, flip):
     source = sorted(recorded[0].glob("*/*.bz2"))[0]
@@ -290,7 +291,7 @@ def test_a_cut_or_flipped_file_is_told_or_read(recorded, tmp_path_factory, cut, 
     assert len(games_of(folder)) <= 1
 
 
-@settings(max_examples=40)
+@FUZZED
 @given(
     screens=st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=30),
     version=st.sampled_from([1, 2, 3]),
