@@ -15,8 +15,10 @@ import traceback
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from sample_factory.algo.learning.learner import Learner
+from sample_factory.algo.runners import runner
 from sample_factory.algo.runners.runner import Runner
 from sample_factory.algo.sampling import batched_sampling
 from sample_factory.algo.sampling.batched_sampling import BatchedVectorEnvRunner
@@ -43,6 +45,7 @@ def apply() -> None:
     _sample_in_batches()
     _keep_the_terminal_quiet()
     _end_a_process_that_fails()
+    _start_newer_wandb()
     # Not parent_process(): a spawned process imports this while it reads what it was sent, before
     # it knows that.
     if multiprocessing.current_process().name != "MainProcess":
@@ -143,6 +146,28 @@ def _keep_the_terminal_quiet() -> None:
             handler.setLevel(logging.ERROR)
     for module in (r"gymnasium\.core", r"sample_factory\."):  # about each other's and torch's API
         warnings.filterwarnings("ignore", module=module)
+
+
+def _start_newer_wandb() -> None:
+    """Sample Factory asks for a start method, a setting that wandb no longer has and refuses."""
+    original = runner.init_wandb
+
+    @functools.wraps(original)
+    def init_wandb(cfg: Any) -> None:
+        if not cfg.with_wandb:
+            return original(cfg)
+        import wandb
+
+        settings = wandb.Settings
+
+        def known(**wanted: Any) -> Any:
+            names = getattr(settings, "model_fields", wanted)
+            return settings(**{name: value for name, value in wanted.items() if name in names})
+
+        with mock.patch.object(wandb, "Settings", known):
+            original(cfg)
+
+    runner.init_wandb = init_wandb
 
 
 def _end_a_process_that_fails() -> None:

@@ -182,3 +182,33 @@ def test_sample_factorys_log_stays_off_the_terminal():
     terminals = [handler for handler in log.handlers if type(handler) is logging.StreamHandler]
     assert terminals
     assert all(handler.level >= logging.ERROR for handler in terminals)
+
+
+WANDB = """
+import json, sys
+from sample_factory.utils.attr_dict import AttrDict
+import sample_factory_ext.train
+from sample_factory.algo.runners import runner
+cfg = AttrDict(json.loads(sys.argv[1]))
+runner.init_wandb(cfg)
+import wandb
+run = wandb.run
+print("started:", run.settings.mode, run.name == cfg.wandb_unique_id, run.project)
+wandb.finish()
+"""
+
+
+def test_the_installed_wandb_starts(tmp_path):
+    cfg = {
+        **{"with_wandb": True, "experiment": "x", "env": "y", "wandb_project": "motif"},
+        **{"wandb_job_type": "SF", "wandb_tags": [], "wandb_group": None, "wandb_user": None},
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WANDB, json.dumps(cfg)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path)},
+        timeout=120,
+    )
+    assert "started: offline True motif" in done.stdout, done.stderr
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
