@@ -200,8 +200,14 @@ wandb.finish()
 
 def test_the_installed_wandb_starts(tmp_path):
     cfg = {
-        **{"with_wandb": True, "experiment": "x", "env": "y", "wandb_project": "motif"},
-        **{"wandb_job_type": "SF", "wandb_tags": [], "wandb_group": None, "wandb_user": None},
+        "with_wandb": True,
+        "experiment": "x",
+        "env": "y",
+        "wandb_project": "motif",
+        "wandb_job_type": "SF",
+        "wandb_tags": [],
+        "wandb_group": None,
+        "wandb_user": None,
     }
     done = subprocess.run(
         [sys.executable, "-c", WANDB, json.dumps(cfg)],
