@@ -7,8 +7,8 @@ The shipped dataset is unpacked and a reward model trained for each goal, on lab
 rules made and no language model; then come the runs of the tables below. ``--dataset`` and
 ``--annotator`` take others. Each command is printed before it is run, what is done is kept, and the
 same command goes on where it was stopped. In the end it writes ``table.csv`` (what the last fifth
-of each run's games came to), ``steering.csv`` (what the agents of each goal do in games played
-after training), ``motif_results.pkl`` and figures.
+of each run's games came to), ``summary.csv`` (means over seeds), ``steering.csv`` (what the agents
+of each goal do in games played after training), ``motif_results.pkl`` and figures.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from motif.atomic_write import atomic_write
 from motif.cli import option, parse_config, run
 from motif.errors import ConfigError
+from motif.results.aggregates import interval_of_mean
 from motif.results.curves import method_of, write_csv
 from motif.results.page import Cell
 from motif.results.runs import Run, read_run
@@ -219,9 +222,10 @@ def write_results_of(config: ReproduceConfig) -> int:
 
     planned = list(planned_runs(config))
     folders = {one: config.directory / "rl" / one.name for one in planned}
-    _write_table(
-        config.directory / "table.csv", [_row(one, read_run(folders[one])) for one in planned]
-    )
+    rows = [_row(one, read_run(folders[one])) for one in planned]
+    _write_table(config.directory / "table.csv", rows)
+    compared_rows = [row for row, one in zip(rows, planned) if not one.steers]
+    _write_table(config.directory / "summary.csv", _summary(compared_rows))
     if steering := [one for one in planned if one.steers]:
         rows = _steering_rows(config, steering)
         _write_table(config.directory / "steering.csv", rows)
@@ -242,6 +246,20 @@ def _write_table(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
     print(f"\nwritten to {path}:")
     for row in rows:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
+
+
+def _summary(rows: Sequence[Mapping[str, Cell]]) -> list[Mapping[str, Cell]]:
+    """Each method on each task: means over seeds, the return's with its 95 % interval."""
+    summary: list[Mapping[str, Cell]] = []
+    for task, method in dict.fromkeys((row["task"], row["method"]) for row in rows):
+        seeds = [row for row in rows if (row["task"], row["method"]) == (task, method)]
+        means = {name: np.array([row[name] for row in seeds], float) for name in COLUMNS}
+        low, high = interval_of_mean(means["return"])
+        interval = {"low": round(float(low), 4), "high": round(float(high), 4)}
+        shown = {name: round(float(values.mean()), 4) for name, values in means.items()}
+        row = {"task": task, "method": method, "seeds": len(seeds), "return": shown["return"]}
+        summary.append({**row, **interval, **shown})
+    return summary
 
 
 def _steering_rows(

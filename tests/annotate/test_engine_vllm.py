@@ -18,7 +18,11 @@ TURNS = [Message(role="user", content="Hello")]
 
 
 class FakeLLM:
-    """Takes the place of vllm.LLM; remembers what it was given."""
+    """Takes the place of vllm.LLM; remembers what it was given.
+
+    The names of ``chat``'s arguments are those of vllm 0.14.0 (vllm/entrypoints/llm.py), which
+    users install: another would be a TypeError.
+    """
 
     template: str | None = "{{ messages }}"
     failure: Exception | None = None
@@ -34,10 +38,29 @@ class FakeLLM:
     def get_tokenizer(self) -> Any:
         return SimpleNamespace(chat_template=self.template)
 
-    def chat(self, turns: Any, parameters: Any, **arguments: Any) -> list[Any]:
+    def chat(
+        self,
+        messages: Any,
+        sampling_params: Any = None,
+        use_tqdm: Any = True,
+        lora_request: Any = None,
+        chat_template: Any = None,
+        chat_template_content_format: str = "auto",
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
+        tools: Any = None,
+        chat_template_kwargs: Any = None,
+        mm_processor_kwargs: Any = None,
+    ) -> list[Any]:
         if self.refusal is not None:
             raise self.refusal
-        self.asked.append((turns, parameters, arguments))
+        turns, parameters = messages, sampling_params
+        how = {
+            "use_tqdm": use_tqdm,
+            "add_generation_prompt": add_generation_prompt,
+            "continue_final_message": continue_final_message,
+        }
+        self.asked.append((turns, parameters, how))
         candidate = SimpleNamespace(decoded_token="1", logprob=-0.5)
         logprobs = [{7: candidate}] if parameters["logprobs"] else None
         said = SimpleNamespace(text="1", token_ids=[7], logprobs=logprobs)
