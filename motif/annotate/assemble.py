@@ -91,28 +91,31 @@ def parse_engine_args(config: AnnotationConfig) -> dict[str, Any]:
 
 def make_language_model_annotator(config: AnnotationConfig) -> LanguageModelAnnotator:
     """The annotator; its model is loaded when the first question comes up."""
-    prompt, source = make_prompt(config), describe_source(config)
-    direct = config.answer_mode == "direct"
-    window = config.batch_size
-    asked = {key: value for key, value in source.items() if key not in ("tie_margin", "min_mass")}
-    root = config.cache_dir or config.directory / "preference" / "answers"
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     return LanguageModelAnnotator(
-        prompt,
+        make_prompt(config),
         lambda: make_chat_model(config),
-        AnswerCache(root / digest, fresh=config.ignore_existing),
-        source=source,
+        open_cache(config),
+        source=describe_source(config),
         options=AskingOptions(
             use_messages=config.use_messages,
             use_blstats=config.use_blstats,
-            direct=direct,
+            direct=config.answer_mode == "direct",
             tie_margin=config.tie_margin,
             min_mass=config.min_mass,
             dedupe=not config.no_dedupe,
-            window=window,
+            window=config.batch_size,
         ),
         logdir=config.logdir,
     )
+
+
+def open_cache(config: AnnotationConfig) -> AnswerCache:
+    """The answers that runs with the same prompt, model and sampling have got so far."""
+    source = describe_source(config)
+    asked = {key: value for key, value in source.items() if key not in ("tie_margin", "min_mass")}
+    root = config.cache_dir or config.directory / "preference" / "answers"
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    return AnswerCache(root / digest, fresh=config.ignore_existing)
 
 
 def describe_source(config: AnnotationConfig) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from motif.annotate.cache import answer_key
+from motif.annotate.cache import AnswerCache, answer_key
 from motif.annotate.chat import ChatModel, Reply, Request
 from motif.annotate.language_model import Captioned
 from motif.annotate.prompt import Prompt
@@ -22,6 +22,7 @@ class Estimate:
 
     pairs: int
     ties: int  # identical captions: not asked
+    answered: int  # pairs whose answer is in the cache
     prompts: int  # to be asked, each once
     characters: int  # of these prompts
     prompt_tokens: float | None = None  # mean of the trial
@@ -31,7 +32,8 @@ class Estimate:
     def lines(self, num_gpus: int) -> list[str]:
         """For people."""
         lines = [
-            f"pairs to label: {self.pairs:,}, of these {self.ties:,} ties by equal captions",
+            f"pairs to label: {self.pairs:,}, of these {self.ties:,} ties by equal captions and "
+            f"{self.answered:,} answered before (cache)",
             f"prompts to ask, each once: {self.prompts:,}",
         ]
         if self.prompt_tokens is None or self.new_tokens is None:
@@ -58,6 +60,7 @@ def estimate(
     captioned: Iterator[Captioned],
     prompt: Prompt,
     make_model: Callable[[], ChatModel],
+    cache: AnswerCache,
     *,
     dedupe: bool,
     orders: int,
@@ -69,7 +72,7 @@ def estimate(
         orders: prompts a pair: 2 for direct answers, which ask both orders.
         rate: prompts per second.
     """
-    pairs = ties = prompts = characters = 0
+    pairs = ties = answered = prompts = characters = 0
     trial: list[Request] = []
     seen = sqlite3.connect("")  # on disk: as many prompts as there may be
     seen.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
@@ -79,7 +82,10 @@ def estimate(
             ties += 1
             continue
         sides = sorted((pair.first, pair.second)) if orders == 2 else (pair.first, pair.second)
-        key = answer_key(*sides)
+        key = answer_key(*sides, *(() if dedupe else (str(pair.pair),)))
+        if cache.get(key) is not None:
+            answered += 1
+            continue
         if dedupe and not seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount:
             continue
         turns = prompt.conversation(pair.first, pair.second)
@@ -88,7 +94,7 @@ def estimate(
         if len(trial) < TRIAL_PROMPTS:
             trial.append(Request(len(trial), turns))
     seen.close()
-    counted = Estimate(pairs, ties, prompts, characters, prompts_per_second=rate)
+    counted = Estimate(pairs, ties, answered, prompts, characters, prompts_per_second=rate)
     if rate is not None or not trial:
         return counted
     return _with_trial(counted, trial, make_model(), prompt if orders == 2 else None)
@@ -114,6 +120,7 @@ def _with_trial(
     return Estimate(
         counted.pairs,
         counted.ties,
+        counted.answered,
         counted.prompts,
         counted.characters,
         sum(reply.prompt_tokens for reply in replies) / len(replies),

@@ -7,7 +7,12 @@ import contextlib
 import numpy as np
 
 from motif.annotate.annotator import Annotator, annotate_chunk
-from motif.annotate.assemble import make_chat_model, make_language_model_annotator, make_prompt
+from motif.annotate.assemble import (
+    make_chat_model,
+    make_language_model_annotator,
+    make_prompt,
+    open_cache,
+)
 from motif.annotate.config import AnnotationConfig
 from motif.annotate.estimate import estimate
 from motif.annotate.language_model import LanguageModelAnnotator, captioned_pairs, show_turns
@@ -124,14 +129,16 @@ def print_estimate(config: AnnotationConfig) -> int:
         use_messages=config.use_messages,
         use_blstats=config.use_blstats,
     )
-    counted = estimate(
-        captioned,
-        prompt,
-        lambda: make_chat_model(config),
-        dedupe=not config.no_dedupe,
-        orders=2 if config.answer_mode == "direct" else 1,
-        rate=config.rate,
-    )
+    with contextlib.closing(open_cache(config)) as cache:
+        counted = estimate(
+            captioned,
+            prompt,
+            lambda: make_chat_model(config),
+            cache,
+            dedupe=not config.no_dedupe,
+            orders=2 if config.answer_mode == "direct" else 1,
+            rate=config.rate,
+        )
     print("\n".join(counted.lines(config.num_gpus)))
     return 0
 

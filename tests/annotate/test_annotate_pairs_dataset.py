@@ -206,6 +206,24 @@ def test_estimate_with_a_given_rate_needs_no_model(
     assert f"{hours:.2f} hours, {8 * hours:.2f} GPU-hours on 8 GPUs" in said
 
 
+def test_estimate_counts_what_is_left(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs = make_dataset(300, texts=MANY_TEXTS)
+    chunk = ["--n-annotation-chunks", "2", "--chunk-number"]
+    assert main(command(pairs, *chunk, "0")) == 0
+    asked = len(scripted_model.asked)
+    capsys.readouterr()
+    assert main(command(pairs, *chunk, "0", "--estimate", "--rate", "1")) == 0
+    said = capsys.readouterr().out
+    assert "prompts to ask, each once: 0\n" in said and "answered before (cache)" in said
+    assert main(command(pairs, *chunk, "1", "--estimate", "--rate", "1")) == 0
+    assert "prompts to ask, each once: 0\n" not in capsys.readouterr().out
+    assert len(scripted_model.asked) == asked
+
+
 def test_estimate_from_a_trial(
     make_dataset: MakeDataset,
     scripted_model: ScriptedChatModel,
