@@ -59,7 +59,11 @@ def test_in_process(
     assert (found != Preference.UNKNOWN).mean() >= 0.9
     assert agreement_with_rules(pairs, found) >= 0.7
     assert "next: python -m scripts.train_reward" in result.stdout
-    assert "--- assistant ---" in next(logdir.glob("*.txt")).read_text()
+    texts = [path.read_text() for path in logdir.glob("*.txt")]
+    answers = [text.count("--- assistant ---") for text in texts if text.startswith("--- system")]
+    assert min(answers) >= 1
+    print(f"{answers.count(1)} of {len(answers)} first answers parse")
+    assert answers.count(1) / len(answers) >= 0.9  # the others were asked a second time
 
 
 def test_direct_in_process_then_soft_targets_and_once_more_from_the_cache(
