@@ -76,20 +76,23 @@ def aggregates_figure(
 
 
 def steering_figure(rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> Figure:
-    """A panel for each thing an agent does, a bar for each reward; dots are seeds.
+    """A panel for each thing an agent does, a bar for each reward; dots are seeds, with ± 1 error.
 
     Args:
-        rows: ``reward``, and the mean over a seed's games of each of ``shown``.
+        rows: ``reward``, and of each of ``shown`` the mean over a seed's games and, under the same
+            name with " ±", its standard error.
     """
     rewards = list(dict.fromkeys(row["reward"] for row in rows))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.4 * len(shown), 3), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown):
             for place, reward in enumerate(rewards):
-                seeds = [row[name] for row in rows if row["reward"] == reward]
+                own = [row for row in rows if row["reward"] == reward]
+                seeds, errors = ([row[key] for row in own] for key in (name, f"{name} ±"))
                 color = COLORS[place % len(COLORS)]
                 axes.bar(place, np.mean(seeds), width=0.65, color=color, alpha=0.5)
-                axes.plot([place] * len(seeds), seeds, "o", color=color, markersize=4)
+                across = place + 0.12 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2)
+                axes.errorbar(across, seeds, errors, fmt="o", color=color, markersize=4)
             axes.set_xticks(range(len(rewards)), rewards, fontsize=8)
             axes.set_title(f"{name}, per game", fontsize=10)
             axes.grid(True, axis="y")

@@ -92,14 +92,15 @@ def signs(run: Run, incomes: Sequence[Income]) -> list[str]:
             "it for early and late policies."
         )
         return found
-    names, shares = share_table(incomes, 1)
-    if names:
-        early, late = shares[0, 0], shares[-1, 0]
+    last = incomes[-1].shares()
+    if last:
+        name, late = max(last.items(), key=lambda item: (item[1], item[0]))
+        early = incomes[0].shares().get(name, 0.0)
         warning = "Look closer: one message pays most. " if late > DOMINANT else ""
         found.append(
-            f"{warning}The message with the largest share, “{shown(names[0])}”, paid "
-            f"{percent(early)} of the intrinsic reward under the first policy played and "
-            f"{percent(late)} under the last."
+            f"{warning}The message with the largest share under the last policy played, "
+            f"“{shown(name)}”, paid {percent(late)} of the intrinsic reward there, and "
+            f"{percent(early)} under the first."
         )
     return found
 

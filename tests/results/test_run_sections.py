@@ -58,12 +58,18 @@ def test_signs_from_returns(returns, intrinsic, said):
     assert "--play 5" in second
 
 
-@pytest.mark.parametrize(("shares", "warned"), [((0.6, 0.9), True), ((0.9, 0.4), False)])
+@pytest.mark.parametrize(("shares", "warned"), [((0.6, 0.9), True), ((0.9, 0.5), False)])
 def test_signs_from_messages(shares, warned):
     *_, said = signs(run_of(UP, UP), incomes_of(*shares))
     assert said.startswith("Look closer: one message pays most.") == warned
     assert "“It's a wall.”" in said
-    assert f"{100 * shares[0]:.1f} %" in said and f"{100 * shares[1]:.1f} %" in said
+    assert f"{100 * shares[1]:.1f} % of the intrinsic reward there" in said
+    assert f"{100 * shares[0]:.1f} % under the first" in said
+
+
+def test_the_sign_is_the_last_policy_s_greatest_message():
+    *_, said = signs(run_of(UP, UP), incomes_of(0.9, 0.2))
+    assert "“<b>”, paid 80.0 %" in said and "10.0 % under the first" in said
 
 
 def test_no_intrinsic_reward_cannot_be_hacked():
