@@ -78,7 +78,8 @@ def main() -> None:
         flags = f"{SETTINGS} {arguments.flags} {reward}"
         for reached in watch(folder, "run", flags, arguments.frames, every=arguments.every):
             memory = {part: own_memory(reached.parts[part]) for part in PARTS}
-            readings.append((reached.frames, memory))
+            if reached.frames < arguments.frames and all(memory.values()):  # not while it ends
+                readings.append((reached.frames, memory))
     _report(arguments, readings, per_environment)
 
 
