@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The shipped dataset, its label sets and the reward models, made again; compare with SHA256SUMS. Run it
-# from the repository, with `faketime` (Debian's package) installed.
+# from the repository, with `faketime` (Debian's package) installed. The clock goes on from the date, as it did
+# when the shipped dataset was made; one that stands still (faketime -f) repeats exactly (see README.md).
 #
 #     PATH="$PWD/.venv/bin:$PATH" bash motif_dataset_zipped/build.sh build
 #

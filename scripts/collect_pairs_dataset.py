@@ -106,7 +106,7 @@ def collect_and_report(config: CollectionConfig) -> None:
         return open_source(config)
 
     made = collect(config, source)
-    seconds = time.monotonic() - start
+    seconds = max(time.monotonic() - start, 1e-3)  # none at all on a clock that stands still
     what = (
         f"{config.num_pairs} pairs from {made['games']} games ({made['observations']} "
         f"observations, mean score {made['mean_score']:.1f}) in {config.directory}"
