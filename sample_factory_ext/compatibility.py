@@ -15,7 +15,6 @@ import traceback
 import warnings
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from sample_factory.algo.learning.learner import Learner
 from sample_factory.algo.runners import runner
@@ -164,8 +163,11 @@ def _start_newer_wandb() -> None:
             names = getattr(settings, "model_fields", wanted)
             return settings(**{name: value for name, value in wanted.items() if name in names})
 
-        with mock.patch.object(wandb, "Settings", known):
+        vars(wandb)["Settings"] = known
+        try:
             original(cfg)
+        finally:
+            vars(wandb)["Settings"] = settings
 
     runner.init_wandb = init_wandb
 
