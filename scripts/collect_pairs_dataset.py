@@ -56,6 +56,14 @@ def make_players(config: CollectionConfig, keys: Sequence[int]) -> list[Player]:
     Raises:
         CheckpointError: a run folder or checkpoint is not there, or named twice.
     """
+    checkpoints = [load_player(run) for run in config.checkpoint]
+    names = [player.name for player in checkpoints]
+    for name in names:
+        if names.count(name) > 1:
+            raise CheckpointError(
+                f"two players are called {name}; name each checkpoint once, and rename one of two "
+                "run folders of the same name"
+            )
     players: list[Player] = []
     for policy in config.policy:
         if policy == "random":
@@ -65,14 +73,7 @@ def make_players(config: CollectionConfig, keys: Sequence[int]) -> list[Player]:
 
             players.append(ExplorerPlayer(keys))
         else:
-            players.extend(map(load_player, config.checkpoint))
-    names = [player.name for player in players]
-    for name in names:
-        if names.count(name) > 1:
-            raise CheckpointError(
-                f"two players are called {name}; name each checkpoint once, and rename one of two "
-                "run folders of the same name"
-            )
+            players.extend(checkpoints)
     return players
 
 

@@ -44,8 +44,9 @@ class CollectionConfig:
     num_pairs: int = option(20_000, "pairs to sample; the release has 100,000")
     policy: tuple[Literal["random", "explorer", "checkpoint"], ...] = option(
         ("random",),
-        "who plays: game k falls to player k mod their number; random: any action; explorer: a "
-        "scripted player; checkpoint: each of --checkpoint, in their order",
+        "who plays: game k falls to player k mod their number, so one named twice plays twice as "
+        "often; random: any action; explorer: a scripted player; checkpoint: each of --checkpoint, "
+        "in their order",
     )
     checkpoint: tuple[str, ...] = option(
         (),
@@ -91,8 +92,8 @@ class CollectionConfig:
             raise ConfigError(
                 f"--rarity_exponent must be between 0 and 2, got {self.rarity_exponent}"
             )
-        if len(set(self.policy)) < len(self.policy):
-            raise ConfigError(f"--policy {' '.join(self.policy)} names a player twice")
+        if self.policy.count("checkpoint") > 1:
+            raise ConfigError("--policy names checkpoint twice; give --checkpoint several policies")
         if ("checkpoint" in self.policy) != bool(self.checkpoint):
             raise ConfigError(
                 "--policy checkpoint and --checkpoint RUN belong together: got --policy "

@@ -65,7 +65,7 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, flags, message):
 
 
 def mixed(directory, run, steps):
-    players = ["--policy", "random", "checkpoint", "explorer"]
+    players = ["--policy", "random", "checkpoint", "explorer", "explorer"]
     checkpoints = ["--checkpoint", f"{run}@{steps}", str(run)]
     return ["--directory", str(directory), "--num_pairs", "250", "--max_episode_steps", "100",
             *players, *checkpoints]  # fmt: skip
@@ -84,7 +84,10 @@ def test_players_take_turns_and_the_same_ones_give_the_same_bytes(tmp_path, rl_r
     made = json.loads((tmp_path / "one/collection.json").read_text())
     names = ["random", f"toy_agent@{first}", f"toy_agent@{last}", "explorer"]
     assert set(made["players"]) == set(names)
-    assert sum(player["games"] for player in made["players"].values()) == made["games"] >= 5
+    games = [made["players"][name]["games"] for name in names]
+    turns = [game % 5 for game in range(made["games"])]
+    assert games == [*map(turns.count, range(3)), turns.count(3) + turns.count(4)]
+    assert made["games"] >= 5
 
 
 def test_a_policy_that_is_not_there_lists_those_that_are(tmp_path, capsys, rl_run):

@@ -350,7 +350,7 @@ def test_damaged_settings_are_named(tmp_path):
         ({"seq_len": 101}, "--seq_len 101 is longer than any game"),
         ({"policy": ("checkpoint",)}, "--checkpoint RUN belong together: got .*--checkpoint None"),
         ({"checkpoint": ("run",)}, "--policy checkpoint and --checkpoint RUN belong together"),
-        ({"policy": ("random", "random")}, "--policy random random names a player twice"),
+        ({"policy": ("checkpoint", "checkpoint")}, "--policy names checkpoint twice"),
         ({"candidates": 0}, "--candidates must be at least 1, got 0"),
         ({"rarity_exponent": -0.1}, "--rarity_exponent must be between 0 and 2, got -0.1"),
     ],
