@@ -97,9 +97,10 @@ class Collect(Stage):
     def check_cut(self, folder: Path) -> None:
         data = folder / "motif_dataset" / "data"
         if data.exists():
-            from motif.pairs_dataset import ARRAYS, PairsDataset
+            from motif.pairs_dataset import ARRAYS, PairsDataset, check_sums
 
             assert len(PairsDataset(data.parent, keys=tuple(ARRAYS))) == 2000
+            check_sums(data.parent)
         for block in data.parent.glob(".collecting/block-*.npz"):
             with np.load(block) as archive:
                 assert all(archive[name].size for name in archive)

@@ -12,6 +12,8 @@ import numpy as np
 from motif.errors import DamagedFileError
 from motif.types import AnyArray
 
+BLOCK = 1 << 20  # bytes in memory at a time
+
 
 def read_array(path: Path, mmap_mode: Literal["r", "r+"] | None = None) -> AnyArray:
     """The array of a ``.npy`` file; objects in it are never unpickled.
@@ -51,8 +53,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """The checksum of a file that fits into memory, as ``sha256sum`` prints it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The checksum of a file of any size, as ``sha256sum`` prints it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> DamagedFileError:

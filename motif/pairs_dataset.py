@@ -12,14 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from motif.data_files import read_array
+from motif.data_files import read_array, read_json, sha256
 from motif.errors import DamagedFileError, DatasetError
 from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray, MessageArray
 
+PROVENANCE = "collection.json"  # how a dataset was made; the release's have none
 COLLECT_COMMAND = "python -m scripts.collect_pairs_dataset --directory {} --num_pairs 20000"
 
 
@@ -125,6 +127,58 @@ class PairsDataset:
                 # Mapped anew each time: the kernel maps far more than is read, and keeps it.
                 digest.update(self.mapped_anew("message")[index].tobytes())
         return digest.hexdigest()[:16]
+
+
+def read_provenance(directory: str | Path) -> dict[str, Any]:
+    """What ``collection.json`` says; nothing where there is none, as in the release's datasets.
+
+    Raises:
+        DatasetError: it is damaged.
+    """
+    try:
+        return read_json(Path(directory) / PROVENANCE)
+    except FileNotFoundError:
+        return {}
+    except DamagedFileError as error:
+        raise DatasetError(f"{error}; restore or delete it") from None
+
+
+def array_sums(pairs: PairsDataset) -> dict[str, str]:
+    """The SHA-256 of the file of each open array, by its path in the dataset's folder."""
+    paths = [pairs.path(key) for key in pairs.arrays]
+    return {path.relative_to(pairs.directory).as_posix(): sha256(path) for path in paths}
+
+
+def check_sums(directory: str | Path) -> int:
+    """Compare every byte of a dataset's arrays with the sums taken when it was collected.
+
+    Returns:
+        How many bytes were compared.
+
+    Raises:
+        DatasetError: arrays are damaged, missing or too many (it names all of them), or there are
+            no sums, as in the release's datasets.
+    """
+    pairs = PairsDataset(directory, arrays_present(directory))
+    made = read_provenance(directory).get("sha256")
+    if not isinstance(made, dict):
+        raise DatasetError(
+            f"{directory} has no sums (sha256 in its {PROVENANCE}), so there is nothing to compare "
+            "its arrays with; parts of an archive have some: python -m scripts.unpack_dataset "
+            "--check --zipped FOLDER"
+        )
+    found = array_sums(pairs)
+    wrong = sorted(name for name in made | found if made.get(name) != found.get(name))
+    if wrong:
+        named = ", ".join(
+            f"{pairs.directory / name}{'' if name in found else ' (missing)'}" for name in wrong
+        )
+        raise DatasetError(
+            f"not as collected: {named}; restore what is named, or move {directory} away and make "
+            "it again: python -m scripts.unpack_dataset, or collect with the settings in its "
+            f"{PROVENANCE}"
+        )
+    return sum(pairs.path(key).stat().st_size for key in pairs.arrays)
 
 
 def _open_array(path: Path, spec: ArraySpec) -> AnyArray:

@@ -3,19 +3,25 @@
     python -m scripts.describe_dataset --directory motif_dataset \\
         --output motif_dataset_zipped/README.md --picture motif_dataset_zipped/dataset.png
 
+    python -m scripts.describe_dataset --directory motif_dataset --check
+
 Works on any dataset of the layout, the release's too. Without --output the Markdown is printed. A
 file that exists is written between its two markers only: what a person wrote around them stays.
+The second line describes nothing: it reads every byte of the arrays and compares it with the
+sums that scripts.collect_pairs_dataset put into collection.json, and names what is damaged.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from motif.cli import option, parse_config, run
+from motif.pairs_dataset import check_sums
 from motif.results.dataset_facts import gather_facts
 from motif.results.datasheet import draw_datasheet, to_markdown, write_between_markers
 
@@ -27,10 +33,17 @@ class DescriptionConfig:
     directory: str = option("motif_dataset", "folder of the dataset")
     output: str | None = option(None, "Markdown file; default: printed")
     picture: str | None = option(None, "PNG file; the Markdown shows it")
+    check: bool = option(False, "only compare the arrays with their sums, write nothing")
 
 
 def describe(config: DescriptionConfig) -> None:
-    """Read, then write or print."""
+    """Read, then write or print; or check."""
+    if config.check:
+        start = time.monotonic()
+        size = f"{check_sums(config.directory) / 1e6:,.0f} MB"
+        seconds = time.monotonic() - start
+        print(f"arrays in {config.directory} are as collected: {size}, {seconds:.1f} s")
+        return
     facts = gather_facts(config.directory)
     text = to_markdown(facts)
     if config.picture:

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from motif.atomic_write import write_json
 from motif.errors import DatasetError
-from motif.pairs_dataset import ARRAYS, PairsDataset, arrays_present
+from motif.pairs_dataset import ARRAYS, PairsDataset, array_sums, arrays_present, check_sums
 
 ALL = tuple(ARRAYS)
 
@@ -174,3 +175,46 @@ def test_an_empty_dataset_opens(make_dataset):
     empty = PairsDataset(pairs.directory)
     assert len(empty) == 0
     assert empty.fingerprint
+
+
+@pytest.fixture
+def summed(make_dataset):
+    """Bigger than what the fingerprint looks at, and with the sums that a collection has."""
+    pairs = make_dataset(1100)
+    np.save(pairs.path("weight"), np.ones((1100, 2), np.float32))
+    pairs = PairsDataset(pairs.directory, keys=(*ALL, "weight"))
+    write_json(pairs.directory / "collection.json", {"sha256": array_sums(pairs)})
+    return pairs
+
+
+@pytest.mark.parametrize("key", [*ALL, "weight"])
+def test_one_flipped_bit_is_found_in_any_array(summed, key):
+    assert check_sums(summed.directory) == sum(
+        summed.path(key).stat().st_size for key in summed.arrays
+    )
+    path, offset = summed.path(key), summed[key].offset + summed[key].nbytes // 3
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 4
+    path.write_bytes(content)
+    PairsDataset(summed.directory, keys=tuple(summed.arrays))  # looks like before
+    with pytest.raises(DatasetError, match=rf"^not as collected: \S+/{key}\.npy; restore what is"):
+        check_sums(summed.directory)
+
+
+def test_arrays_that_are_gone_or_came_later_are_named(summed):
+    path = summed.directory / "collection.json"
+    sums = json.loads(path.read_text())["sha256"]
+    write_json(path, {"sha256": {name: sums[name] for name in sums if "turns" not in name}})
+    summed.path("score").unlink()
+    expected = r"collected: \S+/info/score\.npy \(missing\), \S+/info/turns\.npy; restore"
+    with pytest.raises(DatasetError, match=expected):
+        check_sums(summed.directory)
+
+
+def test_a_dataset_without_sums_cannot_be_checked(make_dataset):
+    pairs = make_dataset(4)
+    for content in (None, {"settings": {}}, {"sha256": "none"}):
+        if content:
+            write_json(pairs.directory / "collection.json", content)
+        with pytest.raises(DatasetError, match=r"has no sums \(sha256 in its collection\.json\)"):
+            check_sums(pairs.directory)

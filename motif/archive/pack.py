@@ -22,11 +22,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from motif.archive.parts import BLOCK, DATASET, PREFIX, SUMS, checked_parts, cut
+from motif.archive.parts import DATASET, PREFIX, SUMS, checked_parts, cut
 from motif.cli import option
+from motif.data_files import BLOCK
 from motif.errors import ArchiveError, ConfigError
 from motif.file_lock import only_run
-from motif.pairs_dataset import PairsDataset, arrays_present
+from motif.pairs_dataset import PROVENANCE, PairsDataset, arrays_present
 from motif.preference import label_sets, load_preferences
 
 STAGING = ".packing"
@@ -88,8 +89,8 @@ def _members(directory: Path) -> tuple[list[tuple[str, Path]], str]:
     """Name and file of each member, sorted; and the comment that names the dataset."""
     pairs = PairsDataset(directory, arrays_present(directory))
     paths = [pairs.path(key) for key in pairs.arrays]
-    if (directory / "collection.json").is_file():
-        paths.append(directory / "collection.json")
+    if (directory / PROVENANCE).is_file():
+        paths.append(directory / PROVENANCE)
     folder = directory / "preference"
     for annotator in label_sets(folder):
         load_preferences(pairs, annotator)  # refuses what is damaged or another dataset's

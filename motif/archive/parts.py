@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import bisect
-import hashlib
 import io
 import itertools
 import warnings
@@ -15,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from motif.data_files import BLOCK, sha256
 from motif.errors import ArchiveError
 from motif.pairs_dataset import COLLECT_COMMAND
 
 DATASET = "motif_dataset"  # the folder that the archive unpacks into
 PREFIX = f"{DATASET}_part_"
 SUMS = "SHA256SUMS"
-BLOCK = 1 << 20  # bytes in memory at a time
 
 
 def part_name(number: int, parts: int) -> str:
@@ -43,15 +42,6 @@ def cut(source: IO[bytes], folder: Path, size: int) -> list[Path]:
     sums = [f"{sha256(path)}  {path.name}\n" for path in paths]
     (folder / SUMS).write_text("".join(sums))
     return paths
-
-
-def sha256(path: Path) -> str:
-    """The sum of a file, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def checked_parts(folder: Path) -> list[Path]:

@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from motif.archive.parts import BLOCK, DATASET, JoinedParts, checked_parts
+from motif.archive.parts import DATASET, JoinedParts, checked_parts
 from motif.cli import option
+from motif.data_files import BLOCK
 from motif.errors import ArchiveError
 from motif.file_lock import only_run
 from motif.pairs_dataset import PairsDataset, arrays_present

@@ -24,14 +24,20 @@ from motif.cli import option
 from motif.collect.pairs import count_starts, message_rarity, sample_sides, windows
 from motif.collect.sources import GameSource
 from motif.collect.staging import Staging
-from motif.data_files import read_json
-from motif.errors import ConfigError, DamagedFileError, DatasetError
+from motif.errors import ConfigError, DatasetError
 from motif.file_lock import only_run
-from motif.pairs_dataset import ARRAYS, EXTRA_ARRAYS
+from motif.pairs_dataset import (
+    ARRAYS,
+    EXTRA_ARRAYS,
+    PROVENANCE,
+    PairsDataset,
+    array_sums,
+    arrays_present,
+    read_provenance,
+)
 from motif.types import AnyArray
 
 STAGING = ".collecting"
-PROVENANCE = "collection.json"
 OF_PLAYING = ("policy", "checkpoint", "task")  # settings that games from elsewhere don't have
 INFO = ("score", "turns", "experience_level")  # known of each game
 
@@ -148,7 +154,7 @@ def collect(config: CollectionConfig, open_source: Callable[[], GameSource]) -> 
         if (directory / "data").exists():
             _check_settings(config, directory / PROVENANCE, "choose another --directory")
             shutil.rmtree(directory / STAGING, ignore_errors=True)
-            return _read_json(directory / PROVENANCE)
+            return read_provenance(directory)
         begun = directory / STAGING / PROVENANCE
         if begun.exists():
             _check_settings(config, begun, f"delete {begun.parent} to start over")
@@ -263,6 +269,7 @@ def _provenance(config: CollectionConfig, staging: Staging) -> dict[str, Any]:
         "nle": version("nle"),
         # NetHack reads the date: the same games come out again on the same date only.
         "dates": sorted(staging.dates),
+        "sha256": array_sums(PairsDataset(staging.folder, arrays_present(staging.folder))),
     }
 
 
@@ -288,13 +295,6 @@ def _today() -> str:
     return datetime.date.today().isoformat()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except DamagedFileError as error:
-        raise DatasetError(f"{error}; restore or delete it") from None
-
-
 def _refuse_foreign(directory: Path) -> None:
     for name in ("info", PROVENANCE):
         if (directory / name).exists():
@@ -311,7 +311,7 @@ def _check_settings(config: CollectionConfig, path: Path, way_out: str) -> None:
             f"{config.directory} holds a dataset that this command did not make (it has no "
             f"{path.name}); {way_out}"
         )
-    made_with = _read_json(path).get("settings", {})
+    made_with = read_provenance(path.parent).get("settings", {})
     different = [
         f"--{name} {_flag(made_with.get(name))}, not {_flag(value)}"
         for name, value in config.settings.items()

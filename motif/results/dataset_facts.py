@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections import Counter
@@ -16,8 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motif import blstats, messages
-from motif.errors import DatasetError
-from motif.pairs_dataset import PairsDataset, arrays_present
+from motif.pairs_dataset import PairsDataset, arrays_present, read_provenance
 from motif.preference import count_labels, find_label_sets, load_preferences
 from motif.types import AnyArray, IndexArray, MessageArray
 
@@ -129,7 +127,7 @@ def gather_facts(directory: str | Path) -> DatasetFacts:
         pairs=len(pairs),
         seq_len=pairs.messages.shape[2],
         fingerprint=pairs.fingerprint,
-        collection=_read_collection(pairs.directory / "collection.json"),
+        collection=read_provenance(pairs.directory),
         messages_UC=unique_UC[order_U],
         counts_U=counts_U[order_U],
         identical_pairs=int((index_NPT[:, 0] == index_NPT[:, 1]).all(axis=1).sum()),
@@ -161,13 +159,3 @@ def _distributions(pairs: PairsDataset) -> dict[str, Distribution]:
         for name, key in totals.items():
             found[name].add(pairs[key][rows])
     return found
-
-
-def _read_collection(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise DatasetError(f"{path} cannot be read ({error}); restore or delete it") from None
-    return content if isinstance(content, dict) else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import hashlib
 import itertools
 import json
 import os
@@ -103,6 +104,8 @@ def test_the_layout_is_the_spec_s(reference, tmp_path):
     assert made["settings"]["seed"] == 5
     assert made["observations"] >= 2 * PAIRS
     assert made["nle"] and made["dates"]
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in reference.items()}
+    assert made["sha256"] == {name: sum for name, sum in sums.items() if name.endswith(".npy")}
 
 
 def test_info_belongs_to_the_game_of_the_side(tmp_path):

@@ -187,8 +187,12 @@ def test_the_command_on_a_collected_dataset(tmp_path, capsys, monkeypatch):
     assert struct.unpack(">II", png[16:24]) == (1600, 1000)
     assert describe_dataset.main([]) == 0
     assert "| pairs | 60 |  |" in capsys.readouterr().out
+    assert describe_dataset.main(["--check"]) == 0
+    assert "arrays in motif_dataset are as collected: 1 MB, " in capsys.readouterr().out
 
 
 def test_mistakes_end_in_one_line(tmp_path, capsys):
     assert describe_dataset.main(["--directory", str(tmp_path / "nowhere")]) == 2
+    assert "error: no dataset in " in capsys.readouterr().err
+    assert describe_dataset.main(["--check", "--directory", str(tmp_path / "nowhere")]) == 2
     assert "error: no dataset in " in capsys.readouterr().err
