@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The shipped dataset, its label sets and the reward models, made again; compare with SHA256SUMS. Run it
-# from the repository, with `faketime` (Debian's package) installed. The clock goes on from the date, as it did
-# when the shipped dataset was made; one that stands still (faketime -f) repeats exactly (see README.md).
+# The shipped dataset, its label sets and the reward models, made again, byte by byte; compare with
+# SHA256SUMS. Run it from the repository, with `faketime` (Debian's package) installed: NetHack reads the date
+# and the time, so its clock stands still here (-f).
 #
 #     PATH="$PWD/.venv/bin:$PATH" bash motif_dataset_zipped/build.sh build
 #
@@ -10,19 +10,20 @@
 #
 #     python -m scripts.main --algo APPO --env nle_fixed_eat_action --root_env NetHackScore-v1 \
 #         --num_workers 2 --num_envs_per_worker 32 --batch_size 1024 --reward_scale 0.1 --obs_scale 255.0 \
-#         --llm_reward 0.0 --extrinsic_reward 1.0 --save_every_steps 200000 --keep_checkpoints 20 \
-#         --train_for_env_steps 2000000 --seed 777 --experiment score
+#         --llm_reward 0.0 --extrinsic_reward 1.0 --save_every_steps 200000 --keep_checkpoints 30 \
+#         --train_for_env_steps 3000000 --seed 778 --experiment score
 #
-# stopped at 909,312 steps; policy_score_early is its checkpoint at 202,752.
+# which made policy_score. policy_score_early and policy_score_middle are checkpoints of a run with --seed 777.
 set -euo pipefail
 OUTPUT=${1:?usage: build.sh FOLDER}
 DATASET=$OUTPUT/motif_dataset
 GOALS="defaultgoal zeroknowledge combat gold stairs"
 export OMP_NUM_THREADS=1 # one thread adds in one order
 
-faketime '2026-06-10 12:00:00' python -m scripts.collect_pairs_dataset --directory "$DATASET" \
-    --num_pairs 50000 --sampling rare --seed 777 --policy explorer checkpoint \
-    --checkpoint models/policy_score_early models/policy_score
+faketime -f '2026-06-10 12:00:00' python -m scripts.collect_pairs_dataset --directory "$DATASET" \
+    --num_pairs 50000 --sampling rare --candidates 10 --seed 777 \
+    --policy explorer explorer explorer checkpoint \
+    --checkpoint models/policy_score_early models/policy_score_middle models/policy_score
 
 for goal in $GOALS; do
     python -m scripts.annotate_pairs_dataset --directory "$DATASET" \

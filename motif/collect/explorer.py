@@ -32,7 +32,6 @@ RANDOM_SHARE = 0.04  # of steps, an action drawn from all
 LOST_RANDOM_SHARE = 0.25  # of steps on a level that seems to have no way out
 EAGER_SHARE = 0.4  # of levels, left as soon as a way down is known
 MEAN_PATIENCE = 250  # steps on one of the other levels before that
-LOOK_BACK_SHARE = 0.3  # of new levels, left by the stairs up at once, to come down again
 PATIENCE_LIMIT = 1200  # steps on a level after which nothing is feared
 SEARCH_DECAY = 0.85  # of the hope to find something, with each search beside it
 STEPS_FOR_HOPE = 8.0  # steps that one unsearched cell is worth
@@ -45,8 +44,7 @@ SNACK_SHARE = 0.15  # of fresh corpses, eaten without hunger
 
 NUM_COMPASS = 8
 COMPASS = tuple(map(ord, "kljhunby"))  # in the order of path_finding
-ENTER, UP_KEY, DOWN_KEY, KICK = 13, ord("<"), ord(">"), 4
-EAT, SEARCH, YES = ord("e"), ord("s"), ord("y")
+ENTER, DOWN_KEY, KICK, EAT, SEARCH, YES = 13, ord(">"), 4, ord("e"), ord("s"), ord("y")
 
 HUNGRY = 2  # of blstats' hunger, which is 1 when all is well
 _X, _Y, _HP, _MAX_HP, _HUNGER, _BRANCH, _LEVEL = 0, 1, 10, 11, 21, 23, 24
@@ -111,8 +109,7 @@ class ExplorerPlayer:
         if place not in self._levels:
             eager = self._rng.random() < EAGER_SHARE
             patience = 0 if eager else int(self._rng.exponential(MEAN_PATIENCE))
-            looks_back = status[DEPTH] > 1 and self._rng.random() < LOOK_BACK_SHARE
-            self._levels[place] = LevelMemory(patience, looks_back)
+            self._levels[place] = LevelMemory(patience)
         level, y, x = self._levels[place], status[_Y], status[_X]
         glyphs = observation["glyphs"].copy()
         kinds = self._kinds[glyphs]
@@ -206,7 +203,6 @@ class ExplorerPlayer:
         self._tried = None
         aims: tuple[Callable[[View], int | None], ...] = (
             self._fight,
-            self._look_back,
             self._eat,
             self._dabble,
             self._descend,
@@ -243,11 +239,6 @@ class ExplorerPlayer:
         if view.health < WEAK_SHARE and view.level.down[view.y, view.x]:
             return DOWN_KEY
         return self._step(hostile[int(self._rng.integers(len(hostile)))])
-
-    def _look_back(self, view: View) -> int | None:
-        """Up again, once, so that a dataset has the way up in it, and the way down twice."""
-        looks_back, view.level.looks_back = view.level.looks_back, False
-        return UP_KEY if looks_back else None
 
     def _eat(self, view: View) -> int | None:
         """Eat what was just killed, or from the pack when hungry."""

@@ -101,7 +101,6 @@ class LevelMemory:
     """One level as far as it was played; all arrays are of the map's cells."""
 
     patience: int  # steps after which stairs down are taken at once
-    looks_back: bool = False  # whether to go up again first
     steps: int = 0
     rests: int = 0
     is_shop: bool = False

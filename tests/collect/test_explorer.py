@@ -39,7 +39,6 @@ def neither_chance_nor_patience(monkeypatch):
     monkeypatch.setattr("motif.collect.explorer.RANDOM_SHARE", 0.0)
     monkeypatch.setattr("motif.collect.explorer.EAGER_SHARE", 1.0)
     monkeypatch.setattr("motif.collect.explorer.SNACK_SHARE", 0.0)
-    monkeypatch.setattr("motif.collect.explorer.LOOK_BACK_SHARE", 0.0)
 
 
 def see(
@@ -105,12 +104,6 @@ def test_what_it_does_next(player, rows, key):
 def test_it_goes_down_where_it_stood_on_stairs(player):
     assert press(player, see("||||||", "|@>|||", "||||||")) == "l"
     assert press(player, see("||||||", "|.@|||", "||||||")) == ">"
-
-
-def test_it_may_go_up_once_before_it_goes_on(player, monkeypatch):
-    monkeypatch.setattr("motif.collect.explorer.LOOK_BACK_SHARE", 1.0)
-    rows = ["||||||", "|@.>.|", "||||||"]
-    assert [press(player, see(*rows, level=level)) for level in (1, 2, 2)] == ["l", "<", "l"]
 
 
 def test_stairs_under_an_object_are_told_by_the_message(player):
