@@ -121,6 +121,14 @@ def _raise_terminated(signum: int, frame: object) -> None:
     raise Terminated
 
 
+def explain(error: OSError) -> str:
+    """What the system refused in one line, with the file and what to do about a full disk."""
+    text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    if error.strerror == os.strerror(errno.ENOSPC):
+        text += "; make room, then start the same command again"
+    return printable(text)
+
+
 def run(command: Callable[[], int | None]) -> int:
     """Run a stage; return its exit status, turning what users can solve into one line.
 
@@ -136,10 +144,7 @@ def run(command: Callable[[], int | None]) -> int:
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        if error.strerror == os.strerror(errno.ENOSPC):
-            text += "; make room, then start the same command again"
-        print(f"error: {printable(text)}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

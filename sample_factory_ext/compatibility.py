@@ -26,6 +26,7 @@ from sample_factory.utils.utils import cfg_file, log
 from signal_slot.signal_slot import EventLoopProcess
 
 from motif.atomic_write import write_json
+from motif.cli import explain
 from motif.torch_file import read_torch_file, write_torch_file
 from sample_factory_ext.batched_games import GameVector, finished_games
 from sample_factory_ext.workers import end_with_the_parent
@@ -179,8 +180,11 @@ def _end_a_process_that_fails() -> None:
     def _target(self: EventLoopProcess) -> None:  # sent to the process by this name
         try:
             original(self)
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            if isinstance(error, OSError) and error.filename:
+                print(f"error: {explain(error)}", file=sys.stderr)
+            else:
+                traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)  # the main process notices: workers.py
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,3 +147,48 @@ def test_training_onto_a_read_only_disk(arguments, disk, capsys):
     one_line(capsys, "Read-only file system")
     disk.remount("rw")
     assert train_reward.main([*arguments, "--num_epochs", "2"]) == 0
+
+
+# Training an agent
+
+
+def train_agent(train_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Asynchronously, as the paper trains: the learner that saves is a process of its own."""
+    from rl_command import short_run
+
+    flags = "--llm_reward 0.0 --save_every_steps 64 --keep_checkpoints 9 --train_for_env_steps 256"
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.main", *short_run(train_dir, "agent", *flags.split())],
+        cwd=Path(__file__).resolve().parent.parent,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=900,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.nle
+def test_training_an_agent_onto_a_full_disk(disk):
+    pytest.importorskip("sample_factory")
+    from rl_command import env_steps
+
+    from sample_factory_ext.run_folder import read_policy_checkpoint
+
+    run = disk.path / "agent"
+    disk.remount("size=64m")  # one checkpoint has 34 MB
+    said = train_agent(disk.path)
+    assert said.returncode == 2
+    full = r"^error: No space left on device: .*checkpoint_\d+_\d+\.pth; make room, then start"
+    assert re.search(full, said.stderr, re.MULTILINE), said.stderr
+    assert re.search(r"^error: a process of the run ended .*learner", said.stderr, re.MULTILINE)
+    (reached,) = env_steps(run)
+    assert read_policy_checkpoint(run)["env_steps"] == reached
+    assert not list(run.rglob("*.tmp"))
+    disk.remount("size=512m")
+    said = train_agent(disk.path)
+    assert said.returncode == 0, said.stderr
+    assert re.search(rf"\| {reached}(\.0)?/256 \[00:00<", said.stderr)  # it did not begin anew
+    steps = env_steps(run)
+    assert steps[0] == reached and steps[-1] >= 256
+    assert read_policy_checkpoint(run)["env_steps"] == steps[-1]
