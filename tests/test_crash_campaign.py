@@ -12,15 +12,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# Starting is most of an RL run that is so short; test_main_command.py has SIGTERM for it, too.
+KILLS = {"collect": 4, "annotate": 4, "annotate_server": 4, "train_reward": 4}
+KILLS |= {"main": 1, "recording": 2}
 
 
 @pytest.mark.slow
 @pytest.mark.nle
-@pytest.mark.parametrize("stage", ["collect", "annotate", "annotate_server", "train_reward"])
-def test_some_kills(tmp_path, stage):
+@pytest.mark.parametrize("stage, kills", KILLS.items())
+def test_some_kills(tmp_path, stage, kills):
     if stage == "collect" and not shutil.which("faketime"):
         pytest.skip("the date is pinned by faketime, which is not installed")
-    line = ["-m", "benchmarks.crash_campaign", "--stage", stage, "--kills", "4"]
+    line = ["-m", "benchmarks.crash_campaign", "--stage", stage, "--kills", str(kills)]
     done = subprocess.run(
         [sys.executable, *line, "--folder", str(tmp_path)],
         cwd=ROOT,
@@ -30,8 +33,8 @@ def test_some_kills(tmp_path, stage):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])["figures"]
-    assert figures["kills"] >= 4
-    assert figures["SIGKILL"] >= 2 and figures["SIGTERM"] >= 2
+    assert figures["kills"] == figures["SIGKILL"] + figures.get("SIGTERM", 0) >= kills
+    assert figures["SIGKILL"] >= kills / 2  # in turn with SIGTERM
     assert figures["attempts finished"] >= 1
 
 
