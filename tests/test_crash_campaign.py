@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# Starting is most of an RL run that is so short; test_main_command.py has SIGTERM for it, too.
-KILLS = {"collect": 4, "annotate": 4, "annotate_server": 4, "train_reward": 4}
-KILLS |= {"main": 1, "recording": 2}
+KILLS = {
+    "collect": 4,
+    "annotate": 4,
+    "annotate_server": 4,
+    "train_reward": 4,
+    "main": 1,  # kill -9; a start takes half a minute, and test_main_command.py sends SIGTERM
+    "recording": 2,
+}
 
 
 @pytest.mark.slow
