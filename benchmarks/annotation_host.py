@@ -70,7 +70,7 @@ def write_distinct_pairs(directory: Path, pairs: int) -> None:
         block[..., :LETTERS] = rng.integers(97, 123, (*block.shape[:-1], LETTERS), np.uint8)
 
 
-def label_all(directory: Path) -> dict[str, float]:
+def label_all(directory: Path, window: int) -> dict[str, float]:
     """Label a dataset as the command does; its speed and the process's highest memory."""
     started = time.process_time()  # of one core, whatever else the machine does
     pairs = PairsDataset(directory)
@@ -80,7 +80,7 @@ def label_all(directory: Path) -> dict[str, float]:
         Instant,
         AnswerCache(cache),
         source={},
-        options=AskingOptions(),
+        options=AskingOptions(window=window),
     )
     with PreferenceChunk(pairs, "stub", {}) as chunk:
         annotate_chunk(pairs, annotator, chunk, flushing_freq=FLUSHING_FREQ)
@@ -106,9 +106,10 @@ def count_lines(path: Path) -> int:
         return sum(1 for _ in lines)
 
 
-def in_a_process(directory: Path) -> dict[str, float]:
+def in_a_process(directory: Path, window: int) -> dict[str, float]:
     """:func:`label_all` in a fresh process, whose memory is its own."""
-    command = [sys.executable, "-m", "benchmarks.annotation_host", "--label", str(directory)]
+    command = [sys.executable, "-m", "benchmarks.annotation_host"]
+    command += ["--label", str(directory), "--window", str(window)]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     measured: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     return measured
@@ -117,17 +118,18 @@ def in_a_process(directory: Path) -> dict[str, float]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--window", type=int, default=AskingOptions.window, help="prompts at once")
     parser.add_argument("--label", type=Path, help="label this dataset in this process, and stop")
     arguments = parser.parse_args(argv)
     if arguments.label is not None:
-        print(json.dumps(label_all(arguments.label)))
+        print(json.dumps(label_all(arguments.label, arguments.window)))
         return 0
     figures, growth = {}, {}
     for kind, write in (("as played", write_pairs), ("all distinct", write_distinct_pairs)):
         for size in arguments.sizes:
             with tempfile.TemporaryDirectory() as name:
                 write(Path(name) / "pairs", size)
-                measured = in_a_process(Path(name) / "pairs")
+                measured = in_a_process(Path(name) / "pairs", arguments.window)
             figures[f"{kind}, {size:,} pairs"] = measured
             print(f"{kind}, {size:,} pairs: {measured}", file=sys.stderr, flush=True)
         peaks = [figures[f"{kind}, {size:,} pairs"]["peak_mib"] for size in arguments.sizes]
