@@ -34,7 +34,7 @@ reproduce: install  ## the experiment: three methods, two tasks, three seeds; ho
 test: $(VENV)/installed-dev  ## run the tests
 	$(PY) -m pytest
 
-test-vllm: $(VLLM_VENV)/installed  ## run real vLLM on the CPU, with a tiny model trained on the spot
+test-vllm: install $(VLLM_VENV)/installed  ## run real vLLM on the CPU, with a tiny model trained on the spot
 	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=2 HF_HUB_OFFLINE=1 PYTHONPATH=. \
 	$(VLLM_VENV)/bin/python -m pytest tests/vllm --tb=native
 
