@@ -22,7 +22,7 @@ help:  ## list the commands
 
 install: $(VENV)/installed  ## make .venv with everything but vLLM
 
-quickstart: install  ## dataset, labels, reward, agent: 5 minutes on 2 cores, into runs/quickstart
+quickstart: install  ## dataset, labels, reward, agent: 5 to 8 minutes on 2 cores, into runs/quickstart
 	$(PY) -m scripts.quickstart
 
 dataset: install  ## unpack the shipped dataset into motif_dataset
