@@ -5,7 +5,7 @@
 Needs vllm (`make test-vllm` makes an environment with its CPU build). The model is the tiny one of
 benchmarks.tiny_chat_model with more layers, so that a token costs the engine more than it costs who
 asks, as with real models; at least 64 new tokens an answer, on pairs with the distribution of
-collected ones. All engines are loaded before the clock starts; rounds alternate; medians.
+collected ones. Each engine is loaded before its clock starts, alone; rounds alternate; medians.
 
 a  bare     vLLM's generate over the unique prompts, tokenized before, in one call: the limit
 b  ours     the annotator, vLLM in this process
@@ -29,7 +29,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -91,20 +91,27 @@ def conversations(pairs: PairsDataset, prompt: Prompt, *, dedupe: bool) -> list[
     return [prompt.conversation(*c) for c in (dict.fromkeys(captions) if dedupe else captions)]
 
 
+def collect(model: ChatModel, count: int) -> list[Reply]:
+    """Wait for ``count`` replies."""
+    replies: list[Reply] = []
+    while len(replies) < count:
+        replies += model.collect()
+    return replies
+
+
 def ask_like_the_release(model: ChatModel, prompt: Prompt, asked: list[list[Message]]) -> None:
     """A batch, its barrier, and a blocking pass of retries, again and again."""
     parse = AnswerParser(prompt)
     for start in range(0, len(asked), RELEASE_BATCH):
         batch = asked[start : start + RELEASE_BATCH]
         model.submit([Request(i, turns) for i, turns in enumerate(batch)])
-        replies = model.collect()
+        replies = collect(model, len(batch))
         unparsed = [reply for reply in replies if parse(reply.text) is None]
         retry = Message(role="user", content=prompt.retry)
         for reply in unparsed:
             said = Message(role="assistant", content=reply.text)
             model.submit([Request(reply.tag, [*batch[reply.tag], said, retry])])
-        if unparsed:
-            model.collect()
+        collect(model, len(unparsed))
 
 
 @contextmanager
@@ -128,7 +135,7 @@ def begun(model: VLLMChatModel) -> VLLMChatModel:
     """The same engine, asked for one token of a begun answer."""
     direct = copy.copy(model)
     direct._sampling = DIRECT
-    direct._parameters, direct._queue = sampling_parameters(DIRECT), []
+    direct._parameters = sampling_parameters(DIRECT)
     return direct
 
 
@@ -212,37 +219,96 @@ def bare_generation(model: VLLMChatModel, asked: list[list[Message]]) -> Callabl
     return generate
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
-    """Seconds, CPU seconds and new tokens by way and round; all engines are loaded before."""
-    pairs, prompt = write_pairs(folder / "pairs", arguments.pairs), load_shipped_prompt(*DEFAULT)
-    warm = write_pairs(folder / "warm", 50, seed=9)
-    unique = conversations(pairs, prompt, dedupe=True)
-    every = conversations(pairs, prompt, dedupe=False)
-    took: dict[str, list[float]] = {"prompts": [float(len(unique)), float(len(every))]}
-    with (
-        server(arguments.model) as url,
-        engine(arguments.model) as model,
-        engine(arguments.model, enable_prefix_caching=False) as uncached,
-    ):
-        http, direct = OpenAIChatModel("tiny", SAMPLING, base_url=f"{url}/v1"), begun(model)
-        ways: dict[str, Callable[[], int]] = {
-            "bare": bare_generation(model, unique),
-            "ours": lambda: labelled(pairs, prompt, model),
-            "http": lambda: labelled(pairs, prompt, http),
-            "release": lambda: asked_as_before(uncached, prompt, unique),
-            "direct": lambda: labelled(pairs, prompt, direct, direct=True),
-            "release_every": lambda: asked_as_before(uncached, prompt, every),
-        }
-        for loaded in (model, uncached, http):
-            label(warm, prompt, loaded)
-        for number in range(arguments.rounds):
-            for name in arguments.ways:
-                if name == "release_every" and number:  # by far the longest: once
-                    continue
+class Work(NamedTuple):
+    """What is to be labelled, in full and in the shape of bare prompts."""
+
+    pairs: PairsDataset
+    warm_up: PairsDataset
+    prompt: Prompt
+    unique: list[list[Message]]
+    every: list[list[Message]]
+
+
+Ways = dict[str, Callable[[], int]]  # by name; the value: new tokens
+
+
+@contextmanager
+def in_process(path: Path, work: Work) -> Iterator[Ways]:
+    """An engine as we load it."""
+    with engine(path) as model:
+        direct = begun(model)
+        label(work.warm_up, work.prompt, model)
+
+        def emptied(way: Callable[[], int]) -> Callable[[], int]:
+            def run() -> int:
                 model._llm.reset_prefix_cache()
-                urllib.request.urlopen(f"{url}/reset_prefix_cache", data=b"")
-                keep(took, name, ways[name])
-        http.close()
+                return way()
+
+            return run
+
+        ways: Ways = {
+            "bare": bare_generation(model, work.unique),
+            "ours": lambda: labelled(work.pairs, work.prompt, model),
+            "direct": lambda: labelled(work.pairs, work.prompt, direct, direct=True),
+        }
+        yield {name: emptied(way) for name, way in ways.items()}
+
+
+@contextmanager
+def through_http(path: Path, work: Work) -> Iterator[Ways]:
+    """vLLM's server, asked by our client."""
+    with server(path) as url:
+        model = OpenAIChatModel("tiny", SAMPLING, base_url=f"{url}/v1")
+        label(work.warm_up, work.prompt, model)
+        urllib.request.urlopen(f"{url}/reset_prefix_cache", data=b"")
+        yield {"http": lambda: labelled(work.pairs, work.prompt, model)}
+        model.close()
+
+
+@contextmanager
+def as_the_release(path: Path, work: Work) -> Iterator[Ways]:
+    """An engine without prefix cache, asked in batches."""
+    with engine(path, enable_prefix_caching=False) as model:
+        label(work.warm_up, work.prompt, model)
+        yield {
+            "release": lambda: asked_as_before(model, work.prompt, work.unique),
+            "release_every": lambda: asked_as_before(model, work.prompt, work.every),
+        }
+
+
+PLACES = {
+    in_process: ("bare", "ours", "direct"),
+    through_http: ("http",),
+    as_the_release: ("release", "release_every"),
+}
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    """Seconds, CPU seconds and new tokens by way and round.
+
+    One engine at a time: idle ones take the CPU from a client. Their threads are bound to a core,
+    which makes Linux (autogroups) starve whatever belongs to the same session.
+    """
+    pairs, prompt = write_pairs(folder / "pairs", arguments.pairs), load_shipped_prompt(*DEFAULT)
+    work = Work(
+        pairs,
+        write_pairs(folder / "warm", 50, seed=9),
+        prompt,
+        conversations(pairs, prompt, dedupe=True),
+        conversations(pairs, prompt, dedupe=False),
+    )
+    took = {"prompts": [float(len(work.unique)), float(len(work.every))]}
+    for number in range(arguments.rounds):
+        for load, names in PLACES.items():
+            # Asking about every pair takes by far the longest: once.
+            wanted = [
+                n for n in names if n in arguments.ways and not (n == "release_every" and number)
+            ]
+            if not wanted:
+                continue
+            with load(arguments.model, work) as ways:
+                for name in wanted:
+                    keep(took, name, ways[name])
     return took
 
 

@@ -60,7 +60,11 @@ class ChatModel(Protocol):
         """Tokens that prompt and answer may have together; None if not known."""
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """Queue requests, without waiting for replies."""
+        """Queue requests, without waiting for replies.
+
+        Raises:
+            ModelError: the engine cannot take one.
+        """
 
     def collect(self) -> list[Reply]:
         """Wait for replies: at least one, if any request is under way.

@@ -64,7 +64,9 @@ class AnnotationConfig:
     seed: int | None = option(
         None, "of sampling; a server is sent one with each request only if this is given"
     )
-    batch_size: int = option(8192, "prompts per window: at most so many are lost by a kill -9")
+    batch_size: int = option(
+        8192, "prompts handed to the engine at once; it batches them as it likes"
+    )
     no_dedupe: bool = option(False, "ask about each pair, even if its captions were seen before")
     cache_dir: Path | None = option(
         None, "folder of answers; default: <directory>/preference/answers"

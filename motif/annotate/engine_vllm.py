@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
-
-from tqdm import tqdm
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
 from motif.annotate.engine_guard import guard
@@ -20,7 +16,11 @@ INSTEAD = (
 
 
 class VLLMChatModel:
-    """A chat model inside ``vllm.LLM``; what is queued is answered in one call.
+    """A chat model inside ``vllm.LLM``, whose engine is stepped by hand.
+
+    ``LLM.chat`` would return when the last of its conversations ends, with the batch running empty
+    meanwhile, and lose them all to a kill. Replies come one by one here, and what a reply leads to
+    is asked while the others are still being answered.
 
     Args:
         model: a hub id or a folder.
@@ -61,17 +61,16 @@ class VLLMChatModel:
         }
         try:
             self._llm = LLM(model, **arguments)
-            self._template = self._llm.get_tokenizer()
+            self._tokenizer = self._llm.get_tokenizer()
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise ModelError(f"cannot load {model!r}: {_first_lines(error)}; {INSTEAD}") from None
-        if not getattr(self._template, "chat_template", None):
+        if not getattr(self._tokenizer, "chat_template", None):
             raise ModelError(
                 f"{model!r} has no chat template, so it is no chat model; take one that was tuned "
                 "for conversations (its name often ends in chat, instruct or it)"
             )
         self._sampling = sampling
         self._parameters = sampling_parameters(sampling)
-        self._queue: list[Request] = []
 
     @property
     def max_model_len(self) -> int | None:
@@ -79,44 +78,56 @@ class VLLMChatModel:
         return int(self._llm.model_config.max_model_len)
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """Queue requests for the next :meth:`collect`."""
-        self._queue.extend(requests)
-
-    def collect(self) -> list[Reply]:
-        """Answer all that is queued, in one batch that vLLM schedules as it likes.
+        """Hand requests to the engine, which batches and orders them as it likes.
 
         Raises:
             ModelError: a prompt is longer than the model allows, the chat template refuses a role,
                 or the engine died.
         """
-        requests, self._queue = self._queue, []
         try:
-            outputs = self._llm.chat(
-                [request.messages for request in requests],
-                self._parameters,
-                # Not a bar that is merely disabled: vllm divides by its elapsed time.
-                use_tqdm=partial(tqdm, position=1, leave=False) if sys.stderr.isatty() else False,
-                add_generation_prompt=not self._sampling.prefilled,
-                continue_final_message=self._sampling.prefilled,
-            )
-        except Exception as error:
-            # The template runs inside vLLM, whose errors and jinja's differ from one release to
-            # the next; whatever it was, the labels so far are kept.
+            for request in requests:
+                prompt = {"prompt_token_ids": self._tokens(request)}
+                self._llm.llm_engine.add_request(str(request.tag), prompt, self._parameters)
+        except Exception as error:  # jinja's and vLLM's, which differ from one release to the next
             raise ModelError(explain_refusal(_first_lines(error))) from error
-        return [_reply(request, output) for request, output in zip(requests, outputs)]
+
+    def collect(self) -> list[Reply]:
+        """Step the engine until it has answered something.
+
+        Raises:
+            ModelError: the engine died.
+        """
+        engine = self._llm.llm_engine
+        replies: list[Reply] = []
+        try:
+            while not replies and engine.has_unfinished_requests():
+                replies = [_reply(output) for output in engine.step() if output.finished]
+        except Exception as error:
+            raise ModelError(explain_refusal(_first_lines(error))) from error
+        return replies
 
     def close(self) -> None:
-        """Forget the queue; vLLM stops its processes when the model is dropped."""
-        self._queue.clear()
+        """Drop what is under way; vLLM stops its processes when the model is dropped."""
         del self._llm
         if self._guard is not None:
             self._guard.kill()
             self._guard.wait()
 
+    def _tokens(self, request: Request) -> list[int]:
+        """The conversation as the model's template writes it, special tokens included."""
+        text = self._tokenizer.apply_chat_template(
+            request.messages,
+            tokenize=False,
+            add_generation_prompt=not self._sampling.prefilled,
+            continue_final_message=self._sampling.prefilled,
+        )
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
 
 def sampling_parameters(sampling: Sampling) -> Any:
     """``sampling`` in vLLM's words."""
     from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
         temperature=sampling.temperature,
@@ -124,6 +135,7 @@ def sampling_parameters(sampling: Sampling) -> Any:
         top_k=sampling.top_k,
         max_tokens=1 if sampling.prefilled else sampling.max_new_tokens,
         logprobs=sampling.logprobs or None,
+        output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
 
@@ -171,7 +183,7 @@ def _check_devices(num_gpus: int) -> None:
         )
 
 
-def _reply(request: Request, output: Any) -> Reply:
+def _reply(output: Any) -> Reply:
     completion = output.outputs[0]
     first_token: tuple[tuple[str, float], ...] = ()
     if completion.logprobs:
@@ -180,7 +192,7 @@ def _reply(request: Request, output: Any) -> Reply:
             for candidate in completion.logprobs[0].values()
         )
     return Reply(
-        request.tag,
+        int(output.request_id),
         completion.text,
         len(output.prompt_token_ids or ()),
         len(completion.token_ids),

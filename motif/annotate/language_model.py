@@ -1,4 +1,4 @@
-"""The language model as annotator: which pairs to ask about, in windows, once each."""
+"""The language model as annotator: which pairs to ask about, once each, many at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from motif.preference import Preference
 from motif.types import AnyArray, IndexArray
 
 BLOCK = 4096  # pairs read, or labels handed on, at once
-PAIRS_PER_PROMPT = 8  # a window reads at most so many pairs for each prompt it may hold
+PAIRS_PER_PROMPT = 8  # at most so many are read ahead for each prompt that may be under way
 TIE_PROBABILITIES = (0.0, 0.0, 1.0)
 RETRY_REASONING = 4000  # most characters of an answer that the retry question quotes
 MASS_CHECK = 64  # direct answers after which a server that never continues the prefill is caught
@@ -143,9 +143,9 @@ class LanguageModelAnnotator:
         return ("message", "blstats") if self.options.use_blstats else ("message",)
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
-        """Label the pairs ``indices``, a window of prompts after the other.
+        """Label the pairs ``indices``, with a window of prompts under way.
 
-        A window holds new prompts and the retries of the last one.
+        Whenever replies come, second questions are asked at once, and new ones fill the window.
 
         Raises:
             ModelError: the model cannot be loaded, or cannot go on.

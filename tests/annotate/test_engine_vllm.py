@@ -20,51 +20,68 @@ TURNS = [Message(role="user", content="Hello")]
 class FakeLLM:
     """Takes the place of vllm.LLM; remembers what it was given.
 
-    The names of ``chat``'s arguments are those of vllm 0.14.0 (vllm/entrypoints/llm.py), which
-    users install: another would be a TypeError.
+    The names of the engine's methods and of their arguments are those of vllm 0.14.0
+    (vllm/v1/engine/llm_engine.py), which users install: another would be a TypeError.
     """
 
     template: str | None = "{{ messages }}"
     failure: Exception | None = None
     refusal: Exception | None = None
+    steps = 0
 
     def __init__(self, model: str, **arguments: Any) -> None:
         if self.failure is not None:
             raise self.failure
         self.arguments = {"model": model, **arguments}
         self.model_config = SimpleNamespace(max_model_len=4096)
-        self.asked: list[tuple[Any, Any, dict[str, Any]]] = []
+        self.llm_engine = self
+        self.asked: list[tuple[Any, Any]] = []
+        self.under_way: list[Any] = []
+        self.templated: list[tuple[Any, dict[str, Any]]] = []
 
     def get_tokenizer(self) -> Any:
-        return SimpleNamespace(chat_template=self.template)
+        return SimpleNamespace(
+            chat_template=self.template,
+            apply_chat_template=self.apply_chat_template,
+            encode=lambda text, add_special_tokens: [*map(ord, text)],
+        )
 
-    def chat(
+    def apply_chat_template(self, turns: Any, **how: Any) -> str:
+        self.templated.append((turns, how))
+        return "abc"
+
+    def add_request(
         self,
-        messages: Any,
-        sampling_params: Any = None,
-        use_tqdm: Any = True,
+        request_id: str,
+        prompt: Any,
+        params: Any,
+        arrival_time: float | None = None,
         lora_request: Any = None,
-        chat_template: Any = None,
-        chat_template_content_format: str = "auto",
-        add_generation_prompt: bool = True,
-        continue_final_message: bool = False,
-        tools: Any = None,
-        chat_template_kwargs: Any = None,
-        mm_processor_kwargs: Any = None,
-    ) -> list[Any]:
+        tokenization_kwargs: dict[str, Any] | None = None,
+        trace_headers: Mapping[str, str] | None = None,
+        priority: int = 0,
+        prompt_text: str | None = None,
+    ) -> None:
+        self.asked.append((prompt, params))
+        candidate = SimpleNamespace(decoded_token="1", logprob=-0.5)
+        logprobs = [{7: candidate}] if params["logprobs"] else None
+        said = SimpleNamespace(text="1", token_ids=[7], logprobs=logprobs)
+        ids = prompt["prompt_token_ids"]
+        self.under_way.append(
+            SimpleNamespace(
+                request_id=request_id, outputs=[said], prompt_token_ids=ids, finished=True
+            )
+        )
+
+    def has_unfinished_requests(self) -> bool:
+        return bool(self.under_way)
+
+    def step(self) -> list[Any]:
+        """Nothing at first, then one answer at a time, the last one asked first."""
         if self.refusal is not None:
             raise self.refusal
-        turns, parameters = messages, sampling_params
-        how = {
-            "use_tqdm": use_tqdm,
-            "add_generation_prompt": add_generation_prompt,
-            "continue_final_message": continue_final_message,
-        }
-        self.asked.append((turns, parameters, how))
-        candidate = SimpleNamespace(decoded_token="1", logprob=-0.5)
-        logprobs = [{7: candidate}] if parameters["logprobs"] else None
-        said = SimpleNamespace(text="1", token_ids=[7], logprobs=logprobs)
-        return [SimpleNamespace(outputs=[said], prompt_token_ids=[1, 2, 3]) for _ in turns]
+        self.steps += 1
+        return [self.under_way.pop()] if self.steps % 2 == 0 else []
 
 
 @pytest.fixture
@@ -74,10 +91,13 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., type[FakeLLM]]:
     def install(*, gpus: int | None = None) -> type[FakeLLM]:
         fake = type("LLM", (FakeLLM,), {})
         package, platforms = ModuleType("vllm"), ModuleType("vllm.platforms")
+        sampling = ModuleType("vllm.sampling_params")
         package.__dict__.update(LLM=fake, SamplingParams=dict)
+        sampling.__dict__.update(RequestOutputKind=SimpleNamespace(FINAL_ONLY="final"))
         platforms.__dict__.update(current_platform=SimpleNamespace(is_cpu=lambda: gpus is None))
         monkeypatch.setitem(sys.modules, "vllm", package)
         monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+        monkeypatch.setitem(sys.modules, "vllm.sampling_params", sampling)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus or 0)
         return fake
 
@@ -94,16 +114,19 @@ def test_what_vllm_is_asked(vllm: Callable[..., Any]) -> None:
     assert given["enable_prefix_caching"] is False  # the user has the last word
     assert model.max_model_len == 4096
     model.submit([Request(5, TURNS), Request(6, TURNS)])
-    replies = model.collect()
+    (first,) = model.collect()  # as soon as there is one
+    model.submit([Request(7, TURNS)])  # while another is under way
+    replies = [first, *model.collect(), *model.collect()]
     assert [(r.tag, r.text, r.prompt_tokens, r.new_tokens) for r in replies] == [
-        (5, "1", 3, 1),
-        (6, "1", 3, 1),
+        (tag, "1", 3, 1) for tag in (6, 7, 5)
     ]
-    ((turns, parameters, how),) = model._llm.asked
-    assert turns == [TURNS, TURNS]
-    assert (parameters["temperature"], parameters["max_tokens"]) == (0.1, 4096)
-    assert (how["add_generation_prompt"], how["continue_final_message"]) == (True, False)
     assert model.collect() == []
+    turns, how = model._llm.templated[0]
+    assert turns == TURNS
+    assert (how["add_generation_prompt"], how["continue_final_message"]) == (True, False)
+    prompt, parameters = model._llm.asked[0]
+    assert prompt == {"prompt_token_ids": [97, 98, 99]}
+    assert (parameters["temperature"], parameters["max_tokens"]) == (0.1, 4096)
     model.close()
 
 
@@ -113,7 +136,7 @@ def test_direct_answers_are_one_token_that_continues(vllm: Callable[..., Any]) -
     model.submit([Request(0, TURNS)])
     (reply,) = model.collect()
     assert reply.first_token == (("1", -0.5),)
-    ((_, parameters, how),) = model._llm.asked
+    ((_, parameters),), ((_, how),) = model._llm.asked, model._llm.templated
     assert (parameters["max_tokens"], parameters["logprobs"]) == (1, 20)
     assert (how["add_generation_prompt"], how["continue_final_message"]) == (False, True)
     model.close()

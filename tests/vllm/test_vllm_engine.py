@@ -170,12 +170,22 @@ def test_models_that_cannot_be_used(
 
 
 def test_prompts_that_the_model_cannot_take(tiny_model: Path, tmp_path: Path) -> None:
-    """Too long, no system role, a template that is gone: one engine serves all three."""
+    """Too long, and a role that the template refuses; the engine goes on."""
+    from transformers import AutoTokenizer
+
     from motif.annotate.engine_vllm import VLLMChatModel
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}"
+        "{{ raise_exception('System role not supported') }}{% endif %}{{ messages[0]['content'] }}"
+    )
+    tokenizer.save_pretrained(folder)
     model = VLLMChatModel(
-        str(tiny_model),
+        str(folder),
         Sampling(max_new_tokens=8),
         dtype="float32",
         max_model_len=128,
@@ -186,17 +196,10 @@ def test_prompts_that_the_model_cannot_take(tiny_model: Path, tmp_path: Path) ->
     (reply,) = model.collect()
     assert (reply.tag, reply.new_tokens) == (7, 8)
     assert model.max_model_len == 128
-    model.submit([Request(8, [Message(role="user", content="newt " * 500)])])
     with pytest.raises(ModelError, match="raise --max-model-len"):
-        model.collect()
-    tokenizer = model._llm.get_tokenizer()
-    tokenizer.chat_template = (
-        "{% if messages[0]['role'] == 'system' %}"
-        "{{ raise_exception('System role not supported') }}{% endif %}{{ messages[0]['content'] }}"
-    )
-    model.submit([Request(9, [Message(role="system", content="Judge."), *short])])
+        model.submit([Request(8, [Message(role="user", content="newt " * 500)])])
     with pytest.raises(ModelError, match="--system-prompt False"):
-        model.collect()
+        model.submit([Request(9, [Message(role="system", content="Judge."), *short])])
     model.submit([Request(10, short)])
     assert [reply.tag for reply in model.collect()] == [10]
     model.close()
