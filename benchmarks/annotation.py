@@ -9,6 +9,8 @@ collected ones. Each engine is loaded before its clock starts, alone; rounds alt
 
 a  bare     vLLM's generate over the unique prompts, tokenized before, in one call: the limit
 b  ours     the annotator, vLLM in this process
+   same     vLLM's generate over all that (b) asked, second questions included: the limit of this
+            work, which new tokens alone don't show (a second question is a long prompt)
 c  http     the annotator, vLLM's server on loopback
 d  release  2,000 a batch with a barrier, then a pass of retries; no prefix cache
 """
@@ -28,6 +30,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +60,7 @@ MAX_MODEL_LEN = 1024
 AT_ONCE = 128  # sequences in a batch; vLLM's defaults for the CPU differ: library 256, server 128
 LAYERS = 12
 DEFAULT = ("default", "defaultgoal")
-WAYS = ("bare", "ours", "http", "release", "direct", "release_every")
+WAYS = ("bare", "ours", "same", "http", "release", "direct", "release_every")
 
 
 class Kept:
@@ -177,12 +180,17 @@ def cpu_seconds() -> float:
     return sum(spent.user + spent.system for spent in times)
 
 
-class Tokens:
-    """Counts what a model writes."""
+class Watched:
+    """Counts what a model writes, and keeps what it is asked."""
 
     def __init__(self, model: ChatModel) -> None:
         self.model, self.max_model_len, self.count = model, model.max_model_len, 0
-        self.submit, self.close = model.submit, model.close
+        self.asked: list[list[Message]] = []
+        self.close = model.close
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        self.asked += [request.messages for request in requests]
+        self.model.submit(requests)
 
     def collect(self) -> list[Reply]:
         replies = self.model.collect()
@@ -190,21 +198,29 @@ class Tokens:
         return replies
 
 
-def labelled(pairs: PairsDataset, prompt: Prompt, model: ChatModel, **options: Any) -> int:
-    """New tokens that labelling all pairs takes."""
-    counted = Tokens(model)
-    label(pairs, prompt, counted, **options)
-    return counted.count
+def labelled(
+    pairs: PairsDataset,
+    prompt: Prompt,
+    model: ChatModel,
+    asked: list[list[Message]] | None = None,
+    **options: Any,
+) -> int:
+    """New tokens that labelling all pairs takes; ``asked`` gets the conversations."""
+    watched = Watched(model)
+    label(pairs, prompt, watched, **options)
+    if asked is not None:
+        asked[:] = watched.asked
+    return watched.count
 
 
 def asked_as_before(model: ChatModel, prompt: Prompt, asked: list[list[Message]]) -> int:
     """New tokens of :func:`ask_like_the_release`."""
-    counted = Tokens(model)
-    ask_like_the_release(counted, prompt, asked)
-    return counted.count
+    watched = Watched(model)
+    ask_like_the_release(watched, prompt, asked)
+    return watched.count
 
 
-def bare_generation(model: VLLMChatModel, asked: list[list[Message]]) -> Callable[[], int]:
+def bare_generation(model: VLLMChatModel, asked: list[list[Message]]) -> Way:
     """vLLM's generate over prompts that were tokenized before; the value: new tokens."""
     tokenizer = model._llm.get_tokenizer()
     texts = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
@@ -229,7 +245,8 @@ class Work(NamedTuple):
     every: list[list[Message]]
 
 
-Ways = dict[str, Callable[[], int]]  # by name; the value: new tokens
+Way = Callable[[], int]  # does the work; the value: new tokens
+Ways = dict[str, Callable[[], Way]]  # by name: what prepares the work, before the clock starts
 
 
 @contextmanager
@@ -237,21 +254,20 @@ def in_process(path: Path, work: Work) -> Iterator[Ways]:
     """An engine as we load it."""
     with engine(path) as model:
         direct = begun(model)
+        asked: list[list[Message]] = []
         label(work.warm_up, work.prompt, model)
-
-        def emptied(way: Callable[[], int]) -> Callable[[], int]:
-            def run() -> int:
-                model._llm.reset_prefix_cache()
-                return way()
-
-            return run
-
         ways: Ways = {
-            "bare": bare_generation(model, work.unique),
-            "ours": lambda: labelled(work.pairs, work.prompt, model),
-            "direct": lambda: labelled(work.pairs, work.prompt, direct, direct=True),
+            "bare": lambda: bare_generation(model, work.unique),
+            "ours": lambda: partial(labelled, work.pairs, work.prompt, model, asked),
+            "same": lambda: bare_generation(model, asked),
+            "direct": lambda: partial(labelled, work.pairs, work.prompt, direct, direct=True),
         }
-        yield {name: emptied(way) for name, way in ways.items()}
+
+        def cold(prepare: Callable[[], Way]) -> Way:
+            model._llm.reset_prefix_cache()
+            return prepare()
+
+        yield {name: partial(cold, prepare) for name, prepare in ways.items()}
 
 
 @contextmanager
@@ -261,7 +277,7 @@ def through_http(path: Path, work: Work) -> Iterator[Ways]:
         model = OpenAIChatModel("tiny", SAMPLING, base_url=f"{url}/v1")
         label(work.warm_up, work.prompt, model)
         urllib.request.urlopen(f"{url}/reset_prefix_cache", data=b"")
-        yield {"http": lambda: labelled(work.pairs, work.prompt, model)}
+        yield {"http": lambda: partial(labelled, work.pairs, work.prompt, model)}
         model.close()
 
 
@@ -271,13 +287,13 @@ def as_the_release(path: Path, work: Work) -> Iterator[Ways]:
     with engine(path, enable_prefix_caching=False) as model:
         label(work.warm_up, work.prompt, model)
         yield {
-            "release": lambda: asked_as_before(model, work.prompt, work.unique),
-            "release_every": lambda: asked_as_before(model, work.prompt, work.every),
+            "release": lambda: partial(asked_as_before, model, work.prompt, work.unique),
+            "release_every": lambda: partial(asked_as_before, model, work.prompt, work.every),
         }
 
 
 PLACES = {
-    in_process: ("bare", "ours", "direct"),
+    in_process: ("bare", "ours", "same", "direct"),
     through_http: ("http",),
     as_the_release: ("release", "release_every"),
 }
@@ -308,11 +324,11 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float
                 continue
             with load(arguments.model, work) as ways:
                 for name in wanted:
-                    keep(took, name, ways[name])
+                    keep(took, name, ways[name]())
     return took
 
 
-def keep(took: dict[str, list[float]], name: str, work: Callable[[], int]) -> None:
+def keep(took: dict[str, list[float]], name: str, work: Way) -> None:
     """Do ``work``, and note what it took."""
     started, spent = time.perf_counter(), cpu_seconds()
     tokens = work()
@@ -341,6 +357,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="to time; all")
     arguments = parser.parse_args(argv)
+    if "same" in arguments.ways and "ours" not in arguments.ways:
+        parser.error("--ways same repeats what ours asked: give both")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.model is None:
@@ -359,6 +377,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for what, rate in (("", speed), (", new tokens", tokens), (", CPU time", cpu))
         if one in speed and other in speed
     }
+    if "same" in took:
+        ratios["ours / bare, same conversations"] = speed["ours"] / speed["same"]
     if "direct" in speed and "ours" in speed:
         ratios["direct / ours"] = speed["direct"] / speed["ours"]
     if "release_every" in speed and "ours" in speed:  # of pairs: the release asks about each

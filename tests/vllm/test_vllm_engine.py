@@ -181,7 +181,7 @@ def test_prompts_that_the_model_cannot_take(tiny_model: Path, tmp_path: Path) ->
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = (
         "{% if messages[0]['role'] == 'system' %}"
-        "{{ raise_exception('System role not supported') }}{% endif %}{{ messages[0]['content'] }}"
+        "{{ raise_exception('System role not supported') }}{% endif %}" + tokenizer.chat_template
     )
     tokenizer.save_pretrained(folder)
     model = VLLMChatModel(
