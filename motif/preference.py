@@ -73,12 +73,18 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
 
     Raises:
         PreferenceError: there is none (the message lists those that are), it is damaged, of
-            another length, or its provenance names another dataset.
+            another length, or its provenance names another dataset or other counts.
     """
     path = _find_preferences(dataset, annotator)
     labels = _read_labels(path, len(dataset))
-    check_provenance(path, dataset)
+    counts = count_labels(labels)
+    told = check_provenance(path, dataset).get("counts", counts)
     check_sum(path, annotator)
+    if told != counts:
+        raise PreferenceError(
+            f"{path.with_suffix('.json')} counts {told}, but the labels are {counts}; restore it, "
+            "or annotate again with --ignore-existing"
+        )
     return labels
 
 

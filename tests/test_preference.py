@@ -308,8 +308,7 @@ def test_the_dataset_s_own_label_set_comes_first(pairs, monkeypatch):
     own = pairs.directory / "preference"
     shipped = shutil.copytree(own, pairs.directory.parent / "shipped")
     np.save(shipped / "test.npy", np.zeros(len(pairs), np.int8))
-    provenance = json.loads((shipped / "test.json").read_text())
-    write_json(shipped / "test.json", {**provenance, "sha256": {}})
+    write_json(shipped / "test.json", {"dataset": pairs.fingerprint})
     monkeypatch.setattr(preference, "REPOSITORY_PREFERENCES", shipped)
     assert load_preferences(pairs, "test").tolist() == answers(pairs)
     shutil.rmtree(own)
@@ -425,6 +424,16 @@ def test_damaged_provenance(pairs, content):
     path.write_text(content)
     with pytest.raises(PreferenceError, match=r"test\.json cannot be read"):
         check_provenance(path.with_suffix(".npy"), pairs)
+
+
+def test_provenance_that_counts_otherwise(pairs):
+    annotate(pairs)
+    path = pairs.directory / "preference" / "test.json"
+    provenance = json.loads(path.read_text())
+    provenance["counts"]["tie"] += 1
+    write_json(path, provenance)
+    with pytest.raises(PreferenceError, match=r"test\.json counts .*--ignore-existing"):
+        load_preferences(pairs, "test")
 
 
 def damaged_part(pairs: PairsDataset, content) -> None:

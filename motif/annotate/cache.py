@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -25,13 +26,18 @@ def answer_key(*parts: str) -> bytes:
     return digest.digest()
 
 
+def _seal(key: str, answer: str) -> str:
+    """The checksum of a line, by which a flipped bit does not become another answer."""
+    return f"{zlib.crc32(f'{key} {answer}'.encode()):08x}"
+
+
 class AnswerCache:
     """Answers under keys of 16 bytes; an answer is any JSON value.
 
     Each process appends to a file of its own in ``folder``, so that many machines may share one;
-    a line that a crash cut short is skipped when the folder is read, which happens once, at the
-    start. The index is a temporary SQLite database: on disk, with a bounded page cache, gone with
-    the process.
+    a line that a crash cut short, or that has a wrong checksum, is skipped when the folder is read,
+    which happens once, at the start. The index is a temporary SQLite database: on disk, with a
+    bounded page cache, gone with the process.
 
     Args:
         folder: where the files are; made when the first answer is put.
@@ -57,13 +63,11 @@ class AnswerCache:
             with path.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     try:
-                        key, answer = json.loads(line)
-                        yield bytes.fromhex(key), json.dumps(answer)
-                    except (
-                        ValueError,
-                        TypeError,
-                        RecursionError,
-                    ):  # cut short by a crash, or damaged
+                        key, answer, *seal = json.loads(line)
+                        encoded = json.dumps(answer)
+                        if seal in ([], [_seal(key, encoded)]):  # earlier versions wrote none
+                            yield bytes.fromhex(key), encoded
+                    except (ValueError, TypeError, RecursionError):  # cut short, or damaged
                         continue
 
     def __len__(self) -> int:
@@ -83,7 +87,8 @@ class AnswerCache:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 name = f"{platform.node() or 'host'}-{os.getpid()}.jsonl"
                 self._file = (self.folder / name).open("a", encoding="utf-8")
-            self._file.write(f'["{key.hex()}", {encoded}]\n')
+            line = f'["{key.hex()}", {encoded}, "{_seal(key.hex(), encoded)}"]\n'
+            self._file.write(line)
 
     def flush(self) -> None:
         """Hand what was put to the kernel: a killed process loses nothing of it."""

@@ -7,6 +7,7 @@ nothing else is ever looked up or called.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import pickle
 import pickletools
@@ -50,6 +51,9 @@ def read_results(path: Path) -> Results:
             _refuse_huge_numbers(raw)
             file.seek(0)
             content = _PlainUnpickler(file, encoding="latin-1").load()
+            seal = file.read()
+        if seal and seal != hashlib.sha256(raw[: -len(seal)]).digest():
+            raise ValueError("its checksum is another")
     except OSError:
         raise
     except Exception as error:  # a pickle is a program: damaged, it may fail in any way
@@ -64,12 +68,15 @@ def read_results(path: Path) -> Results:
 def write_results(path: Path, results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
     """Write curves for :func:`read_results` and for anybody's ``pickle.load``.
 
+    A checksum follows the pickle, whose end is marked: loaders don't look further.
+
     Raises:
         DamagedFileError: ``results`` has another shape.
     """
     checked = _checked(results, "results")
     with atomic_write(path) as temporary:
-        temporary.write_bytes(pickle.dumps(checked, protocol=4))
+        content = pickle.dumps(checked, protocol=4)
+        temporary.write_bytes(content + hashlib.sha256(content).digest())
 
 
 def _refuse_huge_numbers(raw: bytes) -> None:

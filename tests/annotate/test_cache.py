@@ -37,6 +37,27 @@ def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     assert [again.get(answer_key(str(number))) for number in range(3)] == [0, 1, None]
 
 
+def test_a_flipped_bit_never_becomes_another_answer(tmp_path: Path) -> None:
+    cache, key = AnswerCache(tmp_path), answer_key("a")
+    cache.put(key, [0.25, 0.5, 0.25, 1.0])
+    cache.close()
+    (path,) = tmp_path.glob("*.jsonl")
+    raw = path.read_bytes()
+    for position in range(8 * len(raw)):
+        damaged = bytearray(raw)
+        damaged[position // 8] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        again = AnswerCache(tmp_path)
+        if len(again):  # a blank, or a letter of the key from small to large
+            assert again.get(key) == [0.25, 0.5, 0.25, 1.0], position
+        again.close()
+
+
+def test_answers_without_a_checksum_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(f'["{answer_key("a").hex()}", 2]\n')
+    assert AnswerCache(tmp_path).get(answer_key("a")) == 2
+
+
 def test_what_is_no_answer_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(b'{"a": 1}\n["zz", 1]\n[1]\n\xff\xfe\n\n')
     assert len(AnswerCache(tmp_path)) == 0

@@ -37,6 +37,18 @@ def test_what_is_written_is_read_by_us_and_by_pickle(tmp_path):
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
+def test_a_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "r.pkl"
+    write_results(path, RESULTS)
+    raw = path.read_bytes()
+    for position in range(8 * len(raw)):
+        damaged = bytearray(raw)
+        damaged[position // 8] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedFileError, match=r"r\.pkl"):
+            read_results(path)
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_every_protocol_is_read(tmp_path, protocol):
     assert read_results(save(tmp_path / "r.pkl", RESULTS, protocol)) == RESULTS
