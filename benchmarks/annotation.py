@@ -173,11 +173,11 @@ def server(model: Path) -> Iterator[str]:
         process.wait()
 
 
-def cpu_seconds() -> float:
-    """CPU time so far of this process, the engines and the server: tells who works, idle or not."""
+def cpu_seconds() -> dict[int, float]:
+    """CPU time so far of this process, the engine and the server, by process."""
     me = psutil.Process()
-    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
-    return sum(spent.user + spent.system for spent in times)
+    times = {process.pid: process.cpu_times() for process in (me, *me.children(recursive=True))}
+    return {number: spent.user + spent.system for number, spent in times.items()}
 
 
 class Watched:
@@ -332,7 +332,9 @@ def keep(took: dict[str, list[float]], name: str, work: Way) -> None:
     """Do ``work``, and note what it took."""
     started, spent = time.perf_counter(), cpu_seconds()
     tokens = work()
-    seconds, cpu = time.perf_counter() - started, cpu_seconds() - spent
+    seconds = time.perf_counter() - started
+    # An engine of before may end only now, and take its time with it.
+    cpu = sum(now - spent.get(number, 0.0) for number, now in cpu_seconds().items())
     for kind, value in (("", seconds), ("_cpu", cpu), ("_tokens", tokens)):
         took.setdefault(name + kind, []).append(value)
     print(f"{name:14} {seconds:8.1f} s {cpu:8.1f} CPU s {tokens:8} tokens", file=sys.stderr)
@@ -377,8 +379,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for what, rate in (("", speed), (", new tokens", tokens), (", CPU time", cpu))
         if one in speed and other in speed
     }
-    if "same" in took:
-        ratios["ours / bare, same conversations"] = speed["ours"] / speed["same"]
+    if "same" in speed:
+        ours = {one: speed[one] for one in ("ours", "http") if one in speed}
+        ratios |= {f"{one} / same": rate / speed["same"] for one, rate in ours.items()}
     if "direct" in speed and "ours" in speed:
         ratios["direct / ours"] = speed["direct"] / speed["ours"]
     if "release_every" in speed and "ours" in speed:  # of pairs: the release asks about each
