@@ -13,7 +13,6 @@ import numpy as np
 from motif.atomic_write import write_json
 from motif.messages import encode
 from motif.pairs_dataset import PairsDataset
-from motif.types import MessageArray
 
 EXPONENT = 1.65  # of Zipf's law
 
@@ -78,14 +77,14 @@ _ABOUT_ITEMS = (
 _COMMON = ("", "It's solid stone.", "It's a wall.", "You see no objects here.", "You stop.")
 
 
-def make_messages(rng: np.random.Generator) -> MessageArray:
-    """(U, 256): distinct messages, the commonest first."""
+def message_texts(rng: np.random.Generator) -> list[str]:
+    """Distinct messages, the commonest first."""
     monsters = [text.replace("{}", name) for name, text in product(_MONSTERS, _ABOUT_MONSTERS)]
     items = [text.replace("{}", name) for name, text in product(_ITEMS, _ABOUT_ITEMS)]
     gold = [f"You kill the {name}! $ - {n} gold." for name in _MONSTERS for n in range(2, 99)]
     both = [f"{monster} {item}" for monster, item in product(monsters, items)]
     rare = [*monsters, *items, *gold, *rng.choice(both, 600, replace=False)]
-    return np.stack([encode(text) for text in [*_COMMON, *rng.permutation(rare)]])
+    return [*_COMMON, *rng.permutation(rare).tolist()]
 
 
 def write_pairs(directory: Path, pairs: int, *, seed: int = 0) -> PairsDataset:
@@ -95,7 +94,7 @@ def write_pairs(directory: Path, pairs: int, *, seed: int = 0) -> PairsDataset:
     some 700 distinct ones, and those are between 40 and 50 characters long on average.
     """
     rng = np.random.default_rng(seed)
-    table = make_messages(rng)
+    table = np.stack([encode(text) for text in message_texts(rng)])
     share = 1 / np.arange(1, len(table) + 1) ** EXPONENT
     index = rng.choice(len(table), size=(pairs, 2, 1), p=share / share.sum())
     (directory / "data").mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from benchmarks.synthetic_pairs import message_texts
 from motif.annotate.prompt import Prompt, load_shipped_prompt
 from motif.annotate.rules import RulesAnnotator
 from motif.cli import option, parse_config, run
@@ -80,6 +82,7 @@ TEMPLATES = (
     "What a pity, the {item} is cursed.",
     "",
 )
+BENCHMARKS = message_texts(np.random.default_rng(0))
 GRADES = ((-100, "awful"), (-3, "bad"), (0, "plain"), (1, "fair"), (3, "good"), (5, "great"))
 # Every word occurs once, so that the next one follows from the last: learnt in seconds.
 REASONING = (
@@ -105,7 +108,7 @@ class TinyConfig:
     """Settings of the tiny model."""
 
     output: Path = option(Path("runs/tiny_chat_model"), "folder to write the model to")
-    steps: int = option(240, "optimiser steps")
+    steps: int = option(360, "optimiser steps")
     batch_size: int = option(24, "conversations a step")
     hidden_size: int = option(128, "width; heads are 64 wide")
     layers: int = option(3, "transformer layers")
@@ -113,7 +116,9 @@ class TinyConfig:
 
 
 def random_message(rng: random.Random) -> str:
-    """A message as NetHack might show it."""
+    """A message as NetHack might show it, or one of the benchmarks'."""
+    if rng.random() < 0.5:
+        return rng.choice(BENCHMARKS)
     return rng.choice(TEMPLATES).format(
         monster=rng.choice(MONSTERS),
         item=rng.choice(ITEMS),
