@@ -9,8 +9,6 @@ collected ones. Each engine is loaded before its clock starts, alone; rounds alt
 
 a  bare     vLLM's generate over the unique prompts, tokenized before, in one call: the limit
 b  ours     the annotator, vLLM in this process
-   same     vLLM's generate over all that (b) asked, second questions included: the limit of this
-            work, which new tokens alone don't show (a second question is a long prompt)
 c  http     the annotator, vLLM's server on loopback
 d  release  2,000 a batch with a barrier, then a pass of retries; no prefix cache
 """
@@ -60,7 +58,7 @@ MAX_MODEL_LEN = 1024
 AT_ONCE = 128  # sequences in a batch; vLLM's defaults for the CPU differ: library 256, server 128
 LAYERS = 12
 DEFAULT = ("default", "defaultgoal")
-WAYS = ("bare", "ours", "same", "http", "release", "direct", "release_every")
+WAYS = ("bare", "ours", "http", "release", "direct", "release_every")
 
 
 class Kept:
@@ -180,17 +178,12 @@ def cpu_seconds() -> dict[int, float]:
     return {number: spent.user + spent.system for number, spent in times.items()}
 
 
-class Watched:
-    """Counts what a model writes, and keeps what it is asked."""
+class Counted:
+    """Counts what a model writes."""
 
     def __init__(self, model: ChatModel) -> None:
         self.model, self.max_model_len, self.count = model, model.max_model_len, 0
-        self.asked: list[list[Message]] = []
-        self.close = model.close
-
-    def submit(self, requests: Sequence[Request]) -> None:
-        self.asked += [request.messages for request in requests]
-        self.model.submit(requests)
+        self.submit, self.close = model.submit, model.close
 
     def collect(self) -> list[Reply]:
         replies = self.model.collect()
@@ -198,26 +191,18 @@ class Watched:
         return replies
 
 
-def labelled(
-    pairs: PairsDataset,
-    prompt: Prompt,
-    model: ChatModel,
-    asked: list[list[Message]] | None = None,
-    **options: Any,
-) -> int:
-    """New tokens that labelling all pairs takes; ``asked`` gets the conversations."""
-    watched = Watched(model)
-    label(pairs, prompt, watched, **options)
-    if asked is not None:
-        asked[:] = watched.asked
-    return watched.count
+def labelled(pairs: PairsDataset, prompt: Prompt, model: ChatModel, **options: Any) -> int:
+    """New tokens that labelling all pairs takes."""
+    counted = Counted(model)
+    label(pairs, prompt, counted, **options)
+    return counted.count
 
 
 def asked_as_before(model: ChatModel, prompt: Prompt, asked: list[list[Message]]) -> int:
     """New tokens of :func:`ask_like_the_release`."""
-    watched = Watched(model)
-    ask_like_the_release(watched, prompt, asked)
-    return watched.count
+    counted = Counted(model)
+    ask_like_the_release(counted, prompt, asked)
+    return counted.count
 
 
 def bare_generation(model: VLLMChatModel, asked: list[list[Message]]) -> Way:
@@ -246,7 +231,7 @@ class Work(NamedTuple):
 
 
 Way = Callable[[], int]  # does the work; the value: new tokens
-Ways = dict[str, Callable[[], Way]]  # by name: what prepares the work, before the clock starts
+Ways = dict[str, Way]  # by name
 
 
 @contextmanager
@@ -254,20 +239,18 @@ def in_process(path: Path, work: Work) -> Iterator[Ways]:
     """An engine as we load it."""
     with engine(path) as model:
         direct = begun(model)
-        asked: list[list[Message]] = []
         label(work.warm_up, work.prompt, model)
         ways: Ways = {
-            "bare": lambda: bare_generation(model, work.unique),
-            "ours": lambda: partial(labelled, work.pairs, work.prompt, model, asked),
-            "same": lambda: bare_generation(model, asked),
-            "direct": lambda: partial(labelled, work.pairs, work.prompt, direct, direct=True),
+            "bare": bare_generation(model, work.unique),
+            "ours": partial(labelled, work.pairs, work.prompt, model),
+            "direct": partial(labelled, work.pairs, work.prompt, direct, direct=True),
         }
 
-        def cold(prepare: Callable[[], Way]) -> Way:
+        def cold(way: Way) -> int:
             model._llm.reset_prefix_cache()
-            return prepare()
+            return way()
 
-        yield {name: partial(cold, prepare) for name, prepare in ways.items()}
+        yield {name: partial(cold, way) for name, way in ways.items()}
 
 
 @contextmanager
@@ -277,7 +260,7 @@ def through_http(path: Path, work: Work) -> Iterator[Ways]:
         model = OpenAIChatModel("tiny", SAMPLING, base_url=f"{url}/v1")
         label(work.warm_up, work.prompt, model)
         urllib.request.urlopen(f"{url}/reset_prefix_cache", data=b"")
-        yield {"http": lambda: partial(labelled, work.pairs, work.prompt, model)}
+        yield {"http": partial(labelled, work.pairs, work.prompt, model)}
         model.close()
 
 
@@ -287,13 +270,13 @@ def as_the_release(path: Path, work: Work) -> Iterator[Ways]:
     with engine(path, enable_prefix_caching=False) as model:
         label(work.warm_up, work.prompt, model)
         yield {
-            "release": lambda: partial(asked_as_before, model, work.prompt, work.unique),
-            "release_every": lambda: partial(asked_as_before, model, work.prompt, work.every),
+            "release": partial(asked_as_before, model, work.prompt, work.unique),
+            "release_every": partial(asked_as_before, model, work.prompt, work.every),
         }
 
 
 PLACES = {
-    in_process: ("bare", "ours", "same", "direct"),
+    in_process: ("bare", "ours", "direct"),
     through_http: ("http",),
     as_the_release: ("release", "release_every"),
 }
@@ -324,7 +307,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[float
                 continue
             with load(arguments.model, work) as ways:
                 for name in wanted:
-                    keep(took, name, ways[name]())
+                    keep(took, name, ways[name])
     return took
 
 
@@ -359,8 +342,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="to time; all")
     arguments = parser.parse_args(argv)
-    if "same" in arguments.ways and "ours" not in arguments.ways:
-        parser.error("--ways same repeats what ours asked: give both")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.model is None:
@@ -379,9 +360,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for what, rate in (("", speed), (", new tokens", tokens), (", CPU time", cpu))
         if one in speed and other in speed
     }
-    if "same" in speed:
-        ours = {one: speed[one] for one in ("ours", "http") if one in speed}
-        ratios |= {f"{one} / same": rate / speed["same"] for one, rate in ours.items()}
     if "direct" in speed and "ours" in speed:
         ratios["direct / ours"] = speed["direct"] / speed["ours"]
     if "release_every" in speed and "ours" in speed:  # of pairs: the release asks about each
