@@ -155,7 +155,9 @@ def test_each_step_pays_the_message_before_it_as_the_settings_say(
         reward = loaded.score(message[None])[0]
         expected = reward / count**exponent if reward > threshold else 0.0
         observation, _, terminated, _, info = env.step(env.action_space.sample())
-        assert info["intrinsic_reward"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        on_the_border = abs(reward - threshold) < 1e-5  # the quantile is a message's own value
+        if not (on_the_border and info["intrinsic_reward"] == 0):
+            assert info["intrinsic_reward"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
         if terminated:
             break
     assert max(counts.values()) > 2
