@@ -147,17 +147,19 @@ def test_each_step_pays_the_message_before_it_as_the_settings_say(
     flags = f"--beta_count_exponent {exponent} --eps_threshold_quantile {quantile}".split()
     env, counts = make_env(ENVIRONMENT, settings(reward_folder, *flags)), {}
     loaded = load_reward_model(reward_folder)
-    threshold = loaded.threshold(quantile)
+    threshold = np.float32(loaded.threshold(quantile))
+    # The median is one message's reward as training computed it; alone, its last bits differ.
+    known = dict(zip(map(bytes, loaded.train_messages), loaded.train_rewards))
     observation, _ = env.reset()
     for _ in range(60):
         message = observation["message"]
         count = counts[message.tobytes()] = counts.get(message.tobytes(), 0) + 1
-        reward = loaded.score(message[None])[0]
+        reward = known.get(message.tobytes())
+        if reward is None:
+            reward = loaded.score(message[None])[0]
         expected = reward / count**exponent if reward > threshold else 0.0
         observation, _, terminated, _, info = env.step(env.action_space.sample())
-        on_the_border = abs(reward - threshold) < 1e-5  # the quantile is a message's own value
-        if not (on_the_border and info["intrinsic_reward"] == 0):
-            assert info["intrinsic_reward"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        assert info["intrinsic_reward"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
         if terminated:
             break
     assert max(counts.values()) > 2
