@@ -5,7 +5,6 @@ Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Prec
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -139,11 +138,12 @@ def aggregate(scores: Mapping[str, FloatArray]) -> dict[str, dict[str, Estimate]
             ]
         )
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # rliable's own call of arch
-        values, intervals = library.get_interval_estimates(
-            dict(scores), measure, reps=RESAMPLES, random_state=np.random.RandomState(0)
-        )
+    before = np.random.get_state()
+    np.random.seed(0)  # rliable takes a random_state, but draws from numpy's global one
+    try:
+        values, intervals = library.get_interval_estimates(dict(scores), measure, reps=RESAMPLES)
+    finally:
+        np.random.set_state(before)
     return {
         method: {
             name: Estimate(float(values[method][i]), *map(float, intervals[method][:, i]))
