@@ -30,7 +30,7 @@ from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
 from motif.annotate.prompt import load_shipped_prompt
 from motif.messages import MESSAGE_LENGTH
 from motif.pairs_dataset import PairsDataset
-from motif.preference import PreferenceChunk
+from motif.preference.chunk import PreferenceChunk
 
 SIZES = (10_000, 100_000, 1_000_000)
 BLOCK = 50_000

@@ -82,7 +82,7 @@ class Collect(Stage):
     def prepared(self) -> Iterator[None]:
         import nle.env  # noqa: F401
 
-        import motif.nethack  # noqa: F401
+        import motif.games.nethack  # noqa: F401
         import scripts.collect_pairs_dataset  # noqa: F401
         from motif.collect import staging
 
@@ -262,10 +262,10 @@ class Recording(Main):
     def prepared(self) -> Iterator[None]:
         import gymnasium
 
-        import motif.nethack
+        import motif.games.nethack
         import sample_factory_ext.train  # noqa: F401
 
-        for task in motif.nethack.TASKS:  # so that games end
+        for task in motif.games.nethack.TASKS:  # so that games end
             gymnasium.registry[task].kwargs["max_episode_steps"] = 100
         with super().prepared():
             yield

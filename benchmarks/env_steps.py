@@ -25,10 +25,10 @@ import gymnasium
 import numpy as np
 import torch
 
-import motif.nethack  # noqa: F401  registers the tasks
+import motif.games.nethack  # noqa: F401  registers the tasks
 from benchmarks.report import report
-from motif.nethack.intrinsic_reward import IntrinsicReward, MessageRewards
-from motif.nethack.observations import OBSERVATION_KEYS, PolicyObservation
+from motif.games.nethack.observations import OBSERVATION_KEYS, PolicyObservation
+from motif.intrinsic.wrapper import IntrinsicReward, MessageRewards
 from motif.reward.encoder import EncoderSettings
 from motif.reward.model import RewardModel
 from motif.types import AnyArray, MessageArray

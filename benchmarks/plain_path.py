@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motif.nethack.intrinsic_reward import IntrinsicReward
-from motif.nethack.observations import COMPACT_SPACE, PolicyObservation
+from motif.games.nethack.observations import COMPACT_SPACE, PolicyObservation
+from motif.intrinsic.wrapper import IntrinsicReward
 from sample_factory_ext import environment, train
 from sample_factory_ext.encoder import PolicyEncoder
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from benchmarks.report import report
 from motif.cli import option, parse_config
-from motif.collect.explorer import ExplorerPlayer
 from motif.collect.games import Game, make_environment, play_game
-from motif.collect.players import Player, RandomPlayer
+from motif.games.nethack.explorer import ExplorerPlayer
+from motif.play.players import Player, RandomPlayer
 from motif.types import AnyArray
 
 SEED = 777

@@ -28,15 +28,15 @@ import numpy as np
 from nle import nethack
 from nle.env.tasks import TASK_ACTIONS
 
-import motif.nethack  # noqa: F401  registers the tasks
+import motif.games.nethack  # noqa: F401  registers the tasks
 from benchmarks.env_steps import KeyRecorder
 from benchmarks.report import report
-from motif.collect.explorer import ExplorerPlayer
 from motif.collect.games import CHARACTER
-from motif.collect.players import Player, RandomPlayer
 from motif.collect.ttyrec import TtyrecGames, read_game
 from motif.collect.ttyrec_index import Recording, index_folder
+from motif.games.nethack.explorer import ExplorerPlayer
 from motif.messages import decode
+from motif.play.players import Player, RandomPlayer
 from motif.types import AnyArray
 
 FIELDS = {

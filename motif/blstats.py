@@ -9,10 +9,14 @@ from motif.types import AnyArray
 
 BLSTATS_SIZE = 27  # NLE_BLSTATS_SIZE of nle 1.0.0
 BLSTATS_CLIP = 5.0
-SCORE = 9  # NLE_BL_SCORE
-DEPTH = 12  # NLE_BL_DEPTH: levels below the surface, in whatever branch
-EXPERIENCE_LEVEL = 18  # NLE_BL_XP
-TURN = 20  # NLE_BL_TIME
+X, Y = 0, 1  # of the hero, on the map
+SCORE = 9
+DEPTH = 12  # levels below the surface, in whatever branch
+GOLD = 13
+EXPERIENCE_LEVEL = 18
+TURN = 20
+BRANCH, LEVEL = 23, 24  # of the dungeon, and the level's number inside it
+CONDITION = 25  # a bit for each of hallucination, blindness, …
 
 _SCALES = {
     0: 1 / 79,  # x

@@ -15,7 +15,7 @@ from sample_factory.model.encoder import Encoder
 from sample_factory.model.model_utils import nonlinearity
 from torch import Tensor, nn
 
-from motif.nethack.observations import CROP, TILE, tiles
+from motif.games.nethack.observations import CROP, TILE, tiles
 from sample_factory_ext.message_encoder import MessagePolicyEncoder
 from sample_factory_ext.status_encoder import StatusEncoder
 from sample_factory_ext.tile_convolution import KERNEL, STRIDE, TileConvolution

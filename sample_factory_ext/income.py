@@ -10,13 +10,13 @@ import numpy as np
 from sample_factory.utils.attr_dict import AttrDict
 from tqdm import tqdm
 
-import motif.nethack  # noqa: F401  registers the tasks
+import motif.games.nethack  # noqa: F401  registers the tasks
 from motif.errors import CheckpointError
+from motif.games.nethack.observations import OBSERVATION_KEYS
 from motif.messages import decode
-from motif.nethack.observations import OBSERVATION_KEYS
+from motif.play.rollout import Game, play_to_end
 from motif.results.income import INCOME_FILE, Income, top_messages, write_income
 from sample_factory_ext.environment import add_intrinsic_reward
-from sample_factory_ext.games import Game, play_to_end
 from sample_factory_ext.player import CheckpointPlayer
 from sample_factory_ext.run_folder import policy_checkpoints, read_run_config
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import gymnasium
 
-import motif.nethack  # noqa: F401  registers the tasks
+import motif.games.nethack  # noqa: F401  registers the tasks
 from motif.cli import option
 from motif.device import DeviceName, resolve_device
 from motif.errors import CheckpointError, ConfigError
-from motif.nethack import TASKS
-from motif.nethack.observations import OBSERVATION_KEYS
+from motif.games.nethack import TASKS
+from motif.games.nethack.observations import OBSERVATION_KEYS
+from motif.play.rollout import Game, play_game
+from motif.play.watchers import GifMaker, Recorder, Statistics, Terminal, Watcher
 from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
-from sample_factory_ext.games import Game, play_game
 from sample_factory_ext.income import rewarded_settings
 from sample_factory_ext.player import CheckpointPlayer
-from sample_factory_ext.watchers import GifMaker, Recorder, Statistics, Terminal, Watcher
 
 MAX_EPISODES = 100
 

@@ -14,7 +14,7 @@ from sample_factory.model.actor_critic import create_actor_critic
 from sample_factory.model.model_utils import get_rnn_size
 
 from motif.errors import CheckpointError
-from motif.nethack.observations import COMPACT_SPACE, compact_observation
+from motif.games.nethack.observations import COMPACT_SPACE, compact_observation
 from motif.types import AnyArray
 from sample_factory_ext.run_folder import read_policy_checkpoint, read_run_config
 from sample_factory_ext.train import register_components

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motif.nethack.observations import TILE
+from motif.games.nethack.observations import TILE
 from motif.types import AnyArray
 
 KERNEL, STRIDE = 8, 4

@@ -20,7 +20,7 @@ from motif.device import resolve_device
 from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
-from motif.nethack import TASKS
+from motif.games.nethack import TASKS
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args, settle_sampling

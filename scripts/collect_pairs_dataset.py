@@ -27,10 +27,10 @@ from pathlib import Path
 from motif.cli import parse_config, run
 from motif.collect.collection import CollectionConfig, collect
 from motif.collect.games import make_environment
-from motif.collect.players import Player, RandomPlayer
 from motif.collect.sources import GameSource, PlayedGames
 from motif.collect.ttyrec import TtyrecGames
 from motif.errors import CheckpointError
+from motif.play.players import Player, RandomPlayer
 
 
 def open_source(config: CollectionConfig) -> GameSource:
@@ -69,7 +69,7 @@ def make_players(config: CollectionConfig, keys: Sequence[int]) -> list[Player]:
         if policy == "random":
             players.append(RandomPlayer(len(keys)))
         elif policy == "explorer":
-            from motif.collect.explorer import ExplorerPlayer
+            from motif.games.nethack.explorer import ExplorerPlayer
 
             players.append(ExplorerPlayer(keys))
         else:

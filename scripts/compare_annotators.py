@@ -12,7 +12,7 @@ from pathlib import Path
 from motif.annotate.compare import comparison_table, disagreement_table, draw_comparison
 from motif.cli import Parser, run
 from motif.pairs_dataset import PairsDataset
-from motif.preference import load_preferences
+from motif.preference.label_set import load_preferences
 
 
 def compare_annotators(directory: Path, names: Sequence[str], most: int, picture: Path) -> int:

@@ -20,7 +20,7 @@ from motif.annotate.rules import RulesAnnotator
 from motif.atomic_write import write_json
 from motif.cli import option, parse_config, run
 from motif.errors import ConfigError
-from motif.preference import label_source
+from motif.preference.label_set import label_source
 from motif.results.report import rank_messages
 from motif.reward.checkpoint import load_reward_model
 from motif.reward.held_out import HeldOutResult, evaluate_held_out

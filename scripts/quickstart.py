@@ -30,11 +30,12 @@ import numpy as np
 from motif.atomic_write import write_json
 from motif.cli import Terminated, option, parse_config, run
 from motif.collect.games import make_environment
-from motif.collect.players import RandomPlayer
 from motif.collect.sources import PlayedGames
 from motif.errors import ConfigError
 from motif.pairs_dataset import PairsDataset
-from motif.preference import count_labels, load_preferences
+from motif.play.players import RandomPlayer
+from motif.preference.label_set import load_preferences
+from motif.preference.labels import count_labels
 from motif.results.episodes import Comparison, compare_fifths, order_of_start, read_episodes
 from motif.results.report import draw_report, rank_messages
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from motif.archive.unpack import UnpackConfig, check, unpack
 from motif.cli import parse_config, run
 from motif.pairs_dataset import PairsDataset
-from motif.preference import label_sets
+from motif.preference.label_set import label_sets
 
 FAVOURITE = "rules_msg_defaultgoal"  # the label set that the next command names
 

@@ -40,10 +40,10 @@ def short_games(steps: int = EPISODE_STEPS) -> Any:
         env.close()
         return info
 
-    import motif.nethack
+    import motif.games.nethack
 
     with contextlib.ExitStack() as stack:
-        for task in motif.nethack.TASKS:
+        for task in motif.games.nethack.TASKS:
             kwargs = gymnasium.registry[task].kwargs
             stack.enter_context(mock.patch.dict(kwargs, max_episode_steps=steps))
         name = "obtain_env_info_in_a_separate_process"

@@ -5,7 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from motif.blstats import BLSTATS_SIZE, DEPTH, EXPERIENCE_LEVEL, TURN, scale_blstats
+from motif.blstats import (
+    BLSTATS_SIZE,
+    BRANCH,
+    CONDITION,
+    DEPTH,
+    EXPERIENCE_LEVEL,
+    GOLD,
+    LEVEL,
+    SCORE,
+    TURN,
+    X,
+    Y,
+    scale_blstats,
+)
+from motif.games.nethack.tasks import HALLUCINATING
 
 
 @pytest.mark.parametrize(
@@ -48,3 +62,7 @@ def test_indices_are_nle_s():
     assert nethack.NLE_BL_DEPTH == DEPTH
     assert nethack.NLE_BL_XP == EXPERIENCE_LEVEL
     assert nethack.NLE_BL_TIME == TURN
+    assert (nethack.NLE_BL_X, nethack.NLE_BL_Y) == (X, Y)
+    assert (nethack.NLE_BL_SCORE, nethack.NLE_BL_GOLD) == (SCORE, GOLD)
+    assert (nethack.NLE_BL_DNUM, nethack.NLE_BL_DLEVEL) == (BRANCH, LEVEL)
+    assert (nethack.NLE_BL_CONDITION, nethack.BL_MASK_HALLU) == (CONDITION, HALLUCINATING)

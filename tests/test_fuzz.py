@@ -28,7 +28,9 @@ from motif.annotate.rules import RULES, load_rules
 from motif.collect.collection import CollectionConfig, collect
 from motif.data_files import read_array
 from motif.errors import DamagedFileError, MotifError
-from motif.preference import Preference, PreferenceChunk, load_preferences
+from motif.preference.chunk import PreferenceChunk
+from motif.preference.label_set import load_preferences
+from motif.preference.labels import Preference
 from motif.results.episodes import read_episodes
 from motif.results.results_file import read_results, write_results
 from motif.reward.release import read_quantiles

@@ -16,13 +16,16 @@ PACKAGES = {
     "sample_factory_ext": {"motif"},
     "scripts": {"motif", "sample_factory_ext"},
 }
-STAGES = {  # folders of motif, and the stages that each may import when it runs
-    "archive": set(),
-    "collect": {"nethack"},
-    "annotate": set(),
-    "reward": set(),
-    "nethack": set(),
-    "results": set(),
+ROOMS = {  # folders of motif, and the rooms that each may import when it runs
+    "preference": set(),
+    "intrinsic": set(),
+    "games": set(),
+    "play": {"games", "intrinsic", "results"},
+    "archive": {"preference"},
+    "collect": {"games", "play"},
+    "annotate": {"games", "preference"},
+    "reward": {"preference"},
+    "results": {"games", "preference"},
 }
 HEAVY = ("nle", "gymnasium", "sample_factory", "vllm")
 
@@ -50,22 +53,22 @@ def test_packages_import_downwards_only(package):
     assert imported & set(PACKAGES) <= PACKAGES[package] | {package}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stages_do_not_import_one_another(stage):
-    found = imports_below(ROOT / "motif" / stage)
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_only_what_they_may(room):
+    found = imports_below(ROOT / "motif" / room)
     imported = {name.split(".")[1] for name in found if name.startswith("motif.")}
-    assert imported & set(STAGES) <= STAGES[stage] | {stage}
+    assert imported & set(ROOMS) <= ROOMS[room] | {room}
 
 
-def test_every_folder_of_motif_is_a_known_stage():
+def test_every_folder_of_motif_is_a_known_room():
     folders = {path.parent.name for path in (ROOT / "motif").glob("*/__init__.py")}
-    assert folders == set(STAGES)
+    assert folders == set(ROOMS)
 
 
-def test_shared_modules_import_no_stage():
+def test_shared_modules_import_no_room():
     for path in (ROOT / "motif").glob("*.py"):
         imported = {name.split(".")[1] for name in imports(path.read_text()) if "motif." in name}
-        assert not imported & set(STAGES), path
+        assert not imported & set(ROOMS), path
 
 
 def test_only_the_adapter_imports_sample_factory():

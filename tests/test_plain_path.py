@@ -9,7 +9,7 @@ import torch
 pytest.importorskip("sample_factory")
 
 from benchmarks.plain_path import PictureEncoder, plain_env
-from motif.nethack.observations import COMPACT_SPACE, PICTURE_SPACE
+from motif.games.nethack.observations import COMPACT_SPACE, PICTURE_SPACE
 from sample_factory_ext.encoder import PolicyEncoder
 from sample_factory_ext.environment import make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args

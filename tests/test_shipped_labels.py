@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from motif.archive.parts import JoinedParts, checked_parts
-from motif.preference import count_labels, label_sets
+from motif.preference.label_set import label_sets
+from motif.preference.labels import count_labels
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "preference"

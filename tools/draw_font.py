@@ -1,4 +1,4 @@
-"""Draw motif/nethack/font.npy: how much of each of 6x6 pixels a latin-1 character covers.
+"""Draw motif/games/nethack/font.npy: how much of each of 6x6 pixels a latin-1 character covers.
 
     python tools/draw_font.py
 
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"
-TABLE = Path(__file__).resolve().parent.parent / "motif/nethack/font.npy"
+TABLE = Path(__file__).resolve().parent.parent / "motif/games/nethack/font.npy"
 WIDTH, HEIGHT, TILE = 6, 11, 6
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference, PreferenceChunk
+from motif.preference.chunk import PreferenceChunk
+from motif.preference.labels import Preference
 from motif.types import AnyArray, IndexArray, LabelArray
 
 

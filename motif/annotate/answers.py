@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from motif.annotate.prompt import Prompt
-from motif.preference import Preference
+from motif.preference.labels import Preference
 from motif.types import AnyArray
 
 WORDS = {

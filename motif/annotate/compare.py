@@ -14,7 +14,7 @@ from motif.annotate.captions import caption
 from motif.atomic_write import atomic_write
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference, count_labels
+from motif.preference.labels import Preference, count_labels
 from motif.types import IndexArray, LabelArray
 
 LABELS = (Preference.FIRST, Preference.SECOND, Preference.TIE)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from motif.annotate.annotator import Answers
-from motif.annotate.rules import prefer_larger
 from motif.pairs_dataset import PairsDataset
+from motif.preference.labels import prefer_larger
 from motif.types import IndexArray
 
 

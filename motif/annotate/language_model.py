@@ -22,7 +22,7 @@ from motif.annotate.chat import ChatModel, Message, ModelError, Reply, Request
 from motif.annotate.prompt import Prompt
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference
+from motif.preference.labels import Preference
 from motif.types import AnyArray, IndexArray
 
 BLOCK = 4096  # pairs read, or labels handed on, at once

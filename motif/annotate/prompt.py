@@ -1,6 +1,6 @@
-"""Prompts as data: YAML files with a template, five goals, a retry question and an answer pattern.
+"""Prompts as YAML files: a template, five goals, a retry question and an answer pattern.
 
-The format is described in docs/annotation.md; ``motif/annotate/prompts`` holds the shipped ones.
+The format is described in docs/annotation.md; ``motif/games/nethack/prompts`` holds ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 from motif.annotate.chat import Message
 from motif.errors import ConfigError
 
-SHIPPED = Path(__file__).parent / "prompts"
+SHIPPED = Path(__file__).parents[1] / "games" / "nethack" / "prompts"
 PLACEHOLDERS = ("goal", "caption_1", "caption_2")
 ANSWERS = ("1", "2", "none")
 ANSWER_ENDS = ("", *"\"'`)]}>*.\n", '")', '"}', "')", "**")  # with which an answer may close

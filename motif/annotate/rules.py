@@ -17,10 +17,10 @@ from motif.annotate.annotator import Answers
 from motif.errors import ConfigError
 from motif.messages import decode, keys
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference
-from motif.types import AnyArray, IndexArray, LabelArray, MessageArray
+from motif.preference.labels import prefer_larger
+from motif.types import AnyArray, IndexArray, MessageArray
 
-RULES = Path(__file__).with_name("rules.yaml")
+RULES = Path(__file__).parents[1] / "games" / "nethack" / "rules.yaml"
 PAIRS_AT_ONCE = 4096
 
 
@@ -30,20 +30,6 @@ class Rule:
 
     pattern: re.Pattern[str]
     value: float
-
-
-def prefer_larger(value_BP: AnyArray) -> LabelArray:
-    """The label of each pair (B,) from what its sides (B, 2) are worth; equal is a tie.
-
-    Values are compared to six digits after the point: sums of the same numbers in another order
-    are equal.
-    """
-    rounded_BP = np.round(np.asarray(value_BP, dtype=np.float64), 6)
-    first, second = rounded_BP[:, 0], rounded_BP[:, 1]
-    labels = np.full(len(rounded_BP), Preference.TIE, np.int8)
-    labels[first > second] = Preference.FIRST
-    labels[second > first] = Preference.SECOND
-    return labels
 
 
 class RulesAnnotator:

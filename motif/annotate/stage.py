@@ -18,7 +18,9 @@ from motif.annotate.estimate import estimate
 from motif.annotate.language_model import LanguageModelAnnotator, captioned_pairs, show_turns
 from motif.errors import ConfigError
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference, PreferenceChunk, count_labels, load_preferences
+from motif.preference.chunk import PreferenceChunk
+from motif.preference.label_set import load_preferences
+from motif.preference.labels import Preference, count_labels
 from motif.types import IndexArray
 
 

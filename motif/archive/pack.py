@@ -28,7 +28,7 @@ from motif.data_files import BLOCK
 from motif.errors import ArchiveError, ConfigError
 from motif.file_lock import only_run
 from motif.pairs_dataset import PROVENANCE, PairsDataset, arrays_present
-from motif.preference import label_sets, load_preferences
+from motif.preference.label_set import label_sets, load_preferences
 
 STAGING = ".packing"
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest of the format

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from motif.blstats import DEPTH, TURN
-from motif.collect.players import Player
 from motif.errors import ConfigError
+from motif.play.players import Player
 from motif.types import AnyArray
 
 OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")
@@ -45,7 +45,7 @@ def make_environment(task: str, max_episode_steps: int) -> Any:
         MissingPackageError: NLE or Gymnasium is not installed.
         ConfigError: there is no such task.
     """
-    from motif.nethack import TASKS
+    from motif.games.nethack import TASKS
 
     if task not in TASKS:
         raise ConfigError(f"unknown --task {task!r}; there are: {', '.join(TASKS)}")

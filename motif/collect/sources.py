@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from motif.collect.games import Game, play_game
-from motif.collect.players import Player
+from motif.play.players import Player
 
 
 class GameSource(Protocol):

@@ -14,8 +14,8 @@ import numpy as np
 
 from motif.blstats import BLSTATS_SIZE, EXPERIENCE_LEVEL, SCORE, TURN
 from motif.collect.games import OBSERVATION_KEYS, Game
-from motif.collect.screen import read_screens, read_status
 from motif.collect.ttyrec_index import DamagedRecording, Recording, index_folder
+from motif.games.nethack.screen import read_screens, read_status
 from motif.messages import printable
 from motif.types import AnyArray
 

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from motif import blstats, messages
 from motif.pairs_dataset import PairsDataset, arrays_present, read_provenance
-from motif.preference import count_labels, find_label_sets, load_preferences
+from motif.preference.label_set import find_label_sets, load_preferences
+from motif.preference.labels import count_labels
 from motif.types import AnyArray, IndexArray, MessageArray
 
 PAIRS_AT_ONCE = 1 << 14

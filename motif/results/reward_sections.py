@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from motif.games.nethack.kinds import KINDS
 from motif.results import charts
 from motif.results.episodes import FloatArray
 from motif.results.intervals import wilson
-from motif.results.kinds import KINDS
 from motif.results.page import (
     Cell,
     Html,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from motif.games.nethack.kinds import kinds_of
 from motif.results import charts
 from motif.results.episodes import Comparison, FloatArray
 from motif.results.income import Income, share_table
 from motif.results.intervals import wilson
-from motif.results.kinds import kinds_of
 from motif.results.page import (
     Cell,
     Html,

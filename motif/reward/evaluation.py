@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motif.preference import Preference
+from motif.preference.labels import Preference
 from motif.reward.checkpoint import ROWS_AT_ONCE
 from motif.reward.losses import count_agreements, preference_loss
 from motif.reward.metrics import ratio

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from motif.errors import CheckpointError
 from motif.pairs_dataset import PairsDataset
-from motif.preference import load_preferences
+from motif.preference.label_set import load_preferences
 from motif.reward.checkpoint import LoadedReward
 from motif.reward.losses import agreements
 from motif.reward.metrics import ratio

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from motif.preference import Preference
+from motif.preference.labels import Preference
 
 _TARGETS = {  # the probability that each side is the better one
     Preference.FIRST: (1.0, 0.0),

@@ -19,14 +19,13 @@ from motif.blstats import BLSTATS_SIZE, scale_blstats
 from motif.data_files import read_array
 from motif.errors import DamagedFileError, DatasetError, PreferenceError
 from motif.pairs_dataset import PairsDataset
-from motif.preference import (
+from motif.preference.label_set import (
     REPOSITORY_PREFERENCES,
-    Preference,
     annotate_command,
     check_sum,
-    count_labels,
     load_preferences,
 )
+from motif.preference.labels import Preference, count_labels
 from motif.reward.losses import targets_from_labels, targets_from_probabilities
 from motif.types import LabelArray
 

@@ -16,7 +16,7 @@ from motif.annotate.chat import ModelError, Reply
 from motif.annotate.language_model import captioned_pairs
 from motif.cli import EXIT_TERMINATED, Terminated
 from motif.pairs_dataset import PairsDataset
-from motif.preference import load_preferences
+from motif.preference.label_set import load_preferences
 from scripts.annotate_pairs_dataset import main
 
 MakeDataset = Callable[..., PairsDataset]

@@ -16,7 +16,7 @@ from motif.annotate.answers import (
     label_probabilities,
 )
 from motif.annotate.prompt import load_shipped_prompt
-from motif.preference import Preference
+from motif.preference.labels import Preference
 
 FIRST, SECOND, TIE, UNKNOWN = Preference
 DEFAULT = load_shipped_prompt("default", "defaultgoal")

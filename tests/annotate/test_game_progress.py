@@ -8,7 +8,9 @@ import pytest
 from motif.annotate.annotator import annotate_chunk
 from motif.annotate.game_progress import ReturnAnnotator, ScoreAnnotator
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference, PreferenceChunk, load_preferences
+from motif.preference.chunk import PreferenceChunk
+from motif.preference.label_set import load_preferences
+from motif.preference.labels import Preference
 
 
 def labels_of(pairs: PairsDataset, name: str, annotator) -> list[int]:

@@ -20,7 +20,7 @@ from motif.annotate.language_model import (
 )
 from motif.annotate.prompt import load_shipped_prompt
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference
+from motif.preference.labels import Preference
 
 MakeDataset = Callable[..., PairsDataset]
 PROMPT = load_shipped_prompt("default", "defaultgoal")

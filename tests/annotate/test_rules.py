@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from motif import messages
 from motif.annotate.annotator import annotate_chunk
-from motif.annotate.rules import RULES, RulesAnnotator, load_rules, prefer_larger
+from motif.annotate.rules import RULES, RulesAnnotator, load_rules
 from motif.errors import ConfigError
-from motif.preference import Preference, PreferenceChunk, load_preferences
+from motif.preference.chunk import PreferenceChunk
+from motif.preference.label_set import load_preferences
+from motif.preference.labels import Preference, prefer_larger
 
 GOALS = ("defaultgoal", "zeroknowledge", "combat", "gold", "stairs")
 FIRST, SECOND, TIE = Preference.FIRST, Preference.SECOND, Preference.TIE

@@ -23,7 +23,7 @@ from motif.atomic_write import write_json
 from motif.errors import ArchiveError, ConfigError, DatasetError, PreferenceError
 from motif.file_lock import only_run
 from motif.pairs_dataset import ARRAYS, PairsDataset
-from motif.preference import PreferenceChunk
+from motif.preference.chunk import PreferenceChunk
 from scripts import pack_dataset, unpack_dataset
 
 PART_SIZE_MIB = 0.05  # several parts of the dataset of these tests

@@ -9,8 +9,8 @@ import types
 
 import pytest
 
-from motif.collect.players import RandomPlayer
 from motif.pairs_dataset import PairsDataset
+from motif.play.players import RandomPlayer
 from sample_factory_ext.run_folder import policy_checkpoints
 from scripts.collect_pairs_dataset import main
 

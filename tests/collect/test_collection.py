@@ -21,10 +21,10 @@ import pytest
 from motif.collect import collection, staging
 from motif.collect.collection import CollectionConfig, collect
 from motif.collect.games import Game, make_environment
-from motif.collect.players import RandomPlayer
 from motif.collect.sources import PlayedGames
 from motif.errors import ConfigError, DatasetError
 from motif.pairs_dataset import ARRAYS, PairsDataset
+from motif.play.players import RandomPlayer
 
 pytestmark = pytest.mark.nle
 
@@ -212,7 +212,7 @@ KILLED_RUN = """
 import sys, time
 from motif.collect import staging
 from motif.collect.games import Game, make_environment
-from motif.collect.players import RandomPlayer
+from motif.play.players import RandomPlayer
 from motif.collect.sources import PlayedGames
 staging.OBSERVATIONS_PER_BLOCK = 300
 reset = RandomPlayer.reset

@@ -7,8 +7,8 @@ import pytest
 
 from motif import messages
 from motif.collect.games import make_environment, play_game
-from motif.collect.players import RandomPlayer
 from motif.errors import ConfigError
+from motif.play.players import RandomPlayer
 
 pytestmark = pytest.mark.nle
 

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from motif.collect.games import make_environment
-from motif.collect.players import RandomPlayer
 from motif.collect.sources import PlayedGames
+from motif.play.players import RandomPlayer
 
 pytestmark = pytest.mark.nle
 

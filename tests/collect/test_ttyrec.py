@@ -18,12 +18,12 @@ from benchmarks.ttyrec_agreement import compare, record
 from motif.collect import staging
 from motif.collect.collection import CollectionConfig, collect
 from motif.collect.games import Game
-from motif.collect.players import RandomPlayer
 from motif.collect.ttyrec import TtyrecGames
 from motif.collect.ttyrec_index import DamagedRecording, Recording, count_frames, index_folder
 from motif.errors import ConfigError, DatasetError
 from motif.messages import decode
 from motif.pairs_dataset import ARRAYS, PairsDataset
+from motif.play.players import RandomPlayer
 from scripts.collect_pairs_dataset import main, open_source
 
 pytestmark = pytest.mark.nle

@@ -11,7 +11,7 @@ import pytest
 from motif import messages
 from motif.atomic_write import write_json
 from motif.errors import ConfigError, DatasetError, PreferenceError
-from motif.preference import PreferenceChunk
+from motif.preference.chunk import PreferenceChunk
 from motif.results.dataset_facts import Distribution, gather_facts
 from motif.results.datasheet import BEGIN, END, draw_datasheet, to_markdown, write_between_markers
 from scripts import describe_dataset

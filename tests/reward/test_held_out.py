@@ -15,7 +15,8 @@ from small_dataset import TEXTS, write_dataset
 
 from motif.errors import CheckpointError, PreferenceError
 from motif.messages import keys
-from motif.preference import Preference, load_preferences
+from motif.preference.label_set import load_preferences
+from motif.preference.labels import Preference
 from motif.reward.checkpoint import (
     find_checkpoint,
     load_reward_model,

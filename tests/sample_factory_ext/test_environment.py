@@ -9,8 +9,8 @@ import torch
 from rl_command import short_games
 
 from motif.errors import CheckpointError
+from motif.games.nethack.observations import COMPACT_SPACE
 from motif.messages import encode
-from motif.nethack.observations import COMPACT_SPACE
 from motif.reward.checkpoint import load_reward_model
 from sample_factory_ext.environment import EpisodeSummary, _shared_reward, check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args

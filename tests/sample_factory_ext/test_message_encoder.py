@@ -12,7 +12,7 @@ from torch import nn
 
 from motif.blstats import scale_blstats
 from motif.errors import ConfigError
-from motif.nethack.observations import COMPACT_SPACE
+from motif.games.nethack.observations import COMPACT_SPACE
 from motif.reward.encoder import EncoderSettings, RewardEncoder
 from sample_factory_ext.message_encoder import MessagePolicyEncoder
 from sample_factory_ext.parameters import parse_rl_args

@@ -11,9 +11,9 @@ import pytest
 import torch
 from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
 
-import motif.nethack  # noqa: F401  registers the tasks
+import motif.games.nethack  # noqa: F401  registers the tasks
 from motif.errors import CheckpointError
-from motif.nethack.observations import OBSERVATION_KEYS, compact_observation
+from motif.games.nethack.observations import OBSERVATION_KEYS, compact_observation
 from sample_factory_ext.player import CheckpointPlayer
 from sample_factory_ext.run_folder import policy_checkpoints
 

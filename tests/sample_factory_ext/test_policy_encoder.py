@@ -10,7 +10,7 @@ from sample_factory.model.actor_critic import create_actor_critic
 from torch import nn
 
 from motif.blstats import scale_blstats
-from motif.nethack.observations import COMPACT_SPACE, draw
+from motif.games.nethack.observations import COMPACT_SPACE, draw
 from sample_factory_ext.encoder import CONVOLUTIONS, Drawing, PolicyEncoder
 from sample_factory_ext.parameters import parse_rl_args
 from sample_factory_ext.train import register_components

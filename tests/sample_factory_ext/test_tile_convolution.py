@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from motif.nethack.observations import tiles
+from motif.games.nethack.observations import tiles
 from sample_factory_ext.encoder import Drawing
 from sample_factory_ext.tile_convolution import TileConvolution
 

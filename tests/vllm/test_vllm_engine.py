@@ -19,7 +19,7 @@ import pytest
 from motif.annotate.chat import Message, ModelError, Request, Sampling
 from motif.annotate.rules import RulesAnnotator
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference
+from motif.preference.labels import Preference
 from scripts.annotate_pairs_dataset import main
 from scripts.train_reward import main as train_reward
 

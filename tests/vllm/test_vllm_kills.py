@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference
+from motif.preference.labels import Preference
 
 MakePairs = Callable[..., PairsDataset]
 DIRECT = ("--answer-mode", "direct")

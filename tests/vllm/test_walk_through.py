@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from motif.pairs_dataset import PairsDataset
-from motif.preference import Preference
+from motif.preference.labels import Preference
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmarks", "motif", "sample_factory_ext", "scripts")

@@ -1,7 +1,6 @@
-"""Labels of a pairs dataset: the enum, finding and checking a label set, writing one in chunks.
+"""Writing a label set, in chunks that may be labelled on many machines.
 
-A label set is ``preference/<annotator>.npy``, int8 (N,), with its provenance in
-``<annotator>.json``. While chunks are being labelled, each has a part file of its own in
+While chunks are being labelled, each has a part file of its own in
 ``preference/<annotator>.parts/``; whichever run finds all of them complete merges them. No two
 runs ever write the same bytes, and no lock outlives the process that holds it.
 """
@@ -12,187 +11,27 @@ import contextlib
 import fcntl
 import os
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping
-from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from motif.atomic_write import write_array, write_json
-from motif.data_files import read_array, read_json, sha256
-from motif.errors import DamagedFileError, PreferenceError
+from motif.data_files import read_array, sha256
+from motif.errors import PreferenceError
 from motif.file_lock import lock_or_refuse
 from motif.pairs_dataset import PairsDataset
+from motif.preference.label_set import (
+    check_provenance,
+    check_sum,
+    parts_folder,
+    read_label_array,
+    read_labels,
+    read_provenance,
+)
+from motif.preference.labels import Preference, count_labels
 from motif.types import AnyArray, LabelArray
-
-RESTORE = "restore or delete it, then annotate again"
-REPOSITORY_PREFERENCES = Path(__file__).resolve().parent.parent / "preference"
-
-
-class Preference(IntEnum):
-    """Which side of a pair the annotator prefers; the values are those of the files."""
-
-    FIRST = 0
-    SECOND = 1
-    TIE = 2
-    UNKNOWN = 3  # not asked yet, or no usable answer; asked again on resume
-
-
-def count_labels(labels: LabelArray) -> dict[str, int]:
-    """How many of each kind, by lower-case name."""
-    counts = np.bincount(labels, minlength=len(Preference))
-    return {kind.name.lower(): int(counts[kind]) for kind in Preference}
-
-
-def label_sets(folder: Path) -> list[str]:
-    """The names of the label sets in ``folder``, sorted."""
-    return sorted(path.stem for path in folder.glob("*.npy") if ".probs" not in path.name)
-
-
-def annotate_command(annotator: str, directory: Path) -> str:
-    """The command that makes the label set ``annotator``, as far as its name tells."""
-    kind = annotator.split("_")[0]
-    kind = kind if kind in ("rules", "score", "return") else "llama"
-    goal = f" --goal-key {annotator.rsplit('_', 1)[-1]}" if kind == "rules" else ""
-    return (
-        f"python -m scripts.annotate_pairs_dataset --directory {directory} "
-        f"--annotator-type {kind}{goal}"
-    )
-
-
-def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
-    """The label set ``annotator`` for ``dataset``, from its folder or the repository's.
-
-    The repository is the one that holds this package or, for an installed package, the one that
-    is the working directory.
-
-    Returns:
-        (N,) int8, values of :class:`Preference`.
-
-    Raises:
-        PreferenceError: there is none (the message lists those that are), it is damaged, of
-            another length, or its provenance names another dataset or other counts.
-    """
-    path = _find_preferences(dataset, annotator)
-    labels = _read_labels(path, len(dataset))
-    counts = count_labels(labels)
-    told = check_provenance(path, dataset).get("counts", counts)
-    check_sum(path, annotator)
-    if told != counts:
-        raise PreferenceError(
-            f"{path.with_suffix('.json')} counts {told}, but the labels are {counts}; restore it, "
-            "or annotate again with --ignore-existing"
-        )
-    return labels
-
-
-def label_source(dataset: PairsDataset, annotator: str) -> dict[str, Any]:
-    """What made a label set (type, goal, model, …), as its provenance says; empty if unknown.
-
-    Raises:
-        PreferenceError: there is no such label set, or its provenance is not valid JSON.
-    """
-    beside = _find_preferences(dataset, annotator).with_suffix(".json")
-    return dict(_read_json(beside).get("source", {})) if beside.is_file() else {}
-
-
-def _find_preferences(dataset: PairsDataset, annotator: str) -> Path:
-    own = dataset.directory / "preference"
-    strangers = []
-    for folder in (own, REPOSITORY_PREFERENCES, Path("preference")):
-        path = folder / f"{annotator}.npy"
-        if path.is_file() and (folder == own or _belongs(path, dataset)):
-            return path
-        strangers += [path] if path.is_file() else []
-    available = find_label_sets(dataset)
-    other = f" ({strangers[0]} labels another dataset)" if strangers else ""
-    unmerged = " (its chunks are not all complete yet)" if _parts(own, annotator).is_dir() else ""
-    raise PreferenceError(
-        f"no label set {annotator!r} in {own}{unmerged}{other}; there are: "
-        f"{', '.join(available) or 'none'}. Make it: "
-        + annotate_command(annotator, dataset.directory)
-    )
-
-
-def find_label_sets(dataset: PairsDataset) -> list[str]:
-    """The names that :func:`load_preferences` finds for ``dataset``, sorted."""
-    found = set(label_sets(dataset.directory / "preference"))
-    for folder in (REPOSITORY_PREFERENCES, Path("preference")):
-        names = label_sets(folder)
-        found |= {name for name in names if _belongs(folder / f"{name}.npy", dataset)}
-    return sorted(found)
-
-
-def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
-    """The provenance beside a label file; empty, with a warning, where there is none.
-
-    Raises:
-        PreferenceError: it names another dataset, or is not valid JSON.
-    """
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        warnings.warn(
-            f"{path} has no provenance beside it; taken because its length fits", stacklevel=2
-        )
-        return {}
-    provenance = _read_json(beside)
-    if provenance.get("dataset", dataset.fingerprint) != dataset.fingerprint:
-        raise PreferenceError(
-            f"{path} labels another dataset ({provenance['dataset']}; this one is "
-            f"{dataset.fingerprint}); move it away and annotate {dataset.directory} again"
-        )
-    return provenance
-
-
-def check_sum(path: Path, annotator: str) -> None:
-    """Compare a file of a label set with its checksum in the provenance, where there is one.
-
-    Raises:
-        PreferenceError: it was changed or damaged after it was written.
-    """
-    provenance = path.with_name(f"{annotator}.json")
-    sums = _read_json(provenance).get("sha256") if provenance.is_file() else None
-    if isinstance(sums, dict) and path.name in sums and sums[path.name] != sha256(path):
-        raise PreferenceError(
-            f"{path} is not as it was written (its checksum is not the one in {provenance.name}); "
-            "restore it, or annotate again with --ignore-existing; if you changed it yourself, "
-            f"delete {provenance}"
-        )
-
-
-def _belongs(path: Path, dataset: PairsDataset) -> bool:
-    beside = path.with_suffix(".json")
-    return beside.is_file() and _read_json(beside).get("dataset") == dataset.fingerprint
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except DamagedFileError as error:
-        raise PreferenceError(f"{error}; restore or delete it") from None
-
-
-def _read(path: Path, way_out: str = RESTORE) -> AnyArray:
-    try:
-        return read_array(path)
-    except DamagedFileError as error:
-        raise PreferenceError(f"{error}; {way_out}") from None
-
-
-def _read_labels(path: Path, length: int, way_out: str = RESTORE) -> LabelArray:
-    labels = _read(path, way_out)
-    if labels.shape != (length,):
-        raise PreferenceError(
-            f"{path} has shape {labels.shape}, but {length} labels are expected: "
-            f"it belongs to another dataset, or is damaged; {way_out}"
-        )
-    if labels.dtype.kind not in "iu" or (
-        len(labels) and not 0 <= labels.min() <= labels.max() <= 3
-    ):
-        raise PreferenceError(f"{path} holds values other than 0, 1, 2, 3; it is no label set")
-    return labels.astype(np.int8)
 
 
 class PreferenceChunk:
@@ -233,7 +72,7 @@ class PreferenceChunk:
         self.start, self.stop = self._range(chunk)
         self.folder = dataset.directory / "preference"
         self.path = self.folder / f"{annotator}.npy"
-        self.parts = _parts(self.folder, annotator)
+        self.parts = parts_folder(self.folder, annotator)
         self._suffixes = [".npy", ".probs.npy"] if probabilities else [".npy"]
         self._lock: IO[bytes] | None = None
         self.labels: AnyArray = np.empty(0, np.int8)
@@ -242,7 +81,7 @@ class PreferenceChunk:
     def __enter__(self) -> PreferenceChunk:
         self.parts.mkdir(parents=True, exist_ok=True)
         with _exclusive(self.folder):
-            self._check_other_parts()
+            self._check_otherparts_folder()
             begun = self._part(self.chunk, ".json").is_file()  # written after the part itself
             for suffix in self._suffixes:
                 present = begun and self._part(self.chunk, suffix).is_file()
@@ -300,7 +139,7 @@ class PreferenceChunk:
 
     def _merged_probabilities(self) -> AnyArray:
         path, shape = self._merged(".probs.npy"), (len(self.dataset), 3)
-        probabilities = _read(path)
+        probabilities = read_label_array(path)
         if probabilities.shape != shape:
             raise PreferenceError(f"{path} has shape {probabilities.shape}, expected {shape}")
         return probabilities
@@ -315,7 +154,7 @@ class PreferenceChunk:
         """The merged set of an earlier run, if it may be built upon."""
         if not self.path.is_file():
             return None
-        labels = _read_labels(self.path, len(self.dataset))
+        labels = read_labels(self.path, len(self.dataset))
         check_sum(self.path, self.annotator)
         source = check_provenance(self.path, self.dataset).get("source", self.source)
         return labels if source == self.source else None
@@ -343,12 +182,16 @@ class PreferenceChunk:
         path, length = self._part(self.chunk, suffix), self.stop - self.start
         afresh = "start this chunk over with --ignore-existing"
         # Read first: "r+" would lengthen a truncated file by zeros, which are labels.
-        array = _read_labels(path, length, afresh) if suffix == ".npy" else _read(path, afresh)
+        array = (
+            read_labels(path, length, afresh)
+            if suffix == ".npy"
+            else read_label_array(path, afresh)
+        )
         if len(array) != length:
             raise PreferenceError(f"{path} has {len(array)} rows instead of {length}; {afresh}")
         return read_array(path, mmap_mode="r+") if length else array
 
-    def _check_other_parts(self) -> None:
+    def _check_otherparts_folder(self) -> None:
         for path in self.parts.glob("chunk-*.json"):
             count = path.stem.rsplit("-", 1)[-1]
             if count != str(self.chunks):
@@ -357,7 +200,7 @@ class PreferenceChunk:
                     f"{self.chunks}; finish it so, or delete {self.parts}"
                 )
             own = path == self._part(self.chunk, ".json")
-            state = _read_json(path)
+            state = read_provenance(path)
             if state.get("dataset") != self.dataset.fingerprint:
                 raise PreferenceError(
                     f"{path} belongs to another dataset; delete {self.parts} to start over"
@@ -372,7 +215,7 @@ class PreferenceChunk:
     def _missing_chunks(self) -> list[int]:
         absent, unfinished = self._absent_chunks(), []
         for chunk in set(range(self.chunks)) - set(absent):
-            if not _read_json(self._part(chunk, ".json")).get("complete"):
+            if not read_provenance(self._part(chunk, ".json")).get("complete"):
                 unfinished.append(chunk)
         if absent and self._base() is None:
             unfinished += absent
@@ -405,7 +248,7 @@ class PreferenceChunk:
                 if part.is_file():
                     labelled = suffix == ".npy"
                     merged[start:stop] = (
-                        _read_labels(part, stop - start) if labelled else _read(part)
+                        read_labels(part, stop - start) if labelled else read_label_array(part)
                     )
             write_array(self._merged(suffix), merged)
         provenance = {
@@ -441,10 +284,6 @@ class PreferenceChunk:
         part = self._part(self.chunk, ".npy")
         self._lock = part.open("rb")
         lock_or_refuse(self._lock.fileno(), part, self._busy(part))
-
-
-def _parts(folder: Path, annotator: str) -> Path:
-    return folder / f"{annotator}.parts"
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from motif.atomic_write import write_json
-from motif.messages import decode, printable
-from motif.nethack.rendering import (
+from motif.games.nethack.kinds import count_kinds
+from motif.games.nethack.rendering import (
     BAD,
     GOOD,
     HIDE_CURSOR,
@@ -21,11 +21,11 @@ from motif.nethack.rendering import (
     SHOW_CURSOR,
     screen_text,
 )
-from motif.results.gif import Screen, with_caption, write_gif
+from motif.messages import decode, printable
+from motif.play.gif import Screen, with_caption, write_gif
+from motif.play.replay import Replay
+from motif.play.rollout import Game, Step, succeeded
 from motif.results.intervals import wilson
-from motif.results.kinds import count_kinds
-from motif.results.replay import Replay
-from sample_factory_ext.games import Game, Step, succeeded
 
 MESSAGES_SHOWN = 100
 GIF_MILLISECONDS = 100  # a step

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motif.messages import encode
-from motif.nethack import intrinsic_reward
-from motif.nethack.intrinsic_reward import (
+from motif.intrinsic import wrapper as intrinsic_reward
+from motif.intrinsic.wrapper import (
     IntrinsicReward,
     MessageRewards,
     combine_rewards,
     shape_intrinsic_reward,
 )
+from motif.messages import encode
 
 RECIPE = {"extrinsic_reward": 0.1, "llm_reward": 0.1, "reward_scale": 0.1}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from motif.collect.path_finding import (
+from motif.games.nethack.path_finding import (
     DX,
     DY,
     FAR,

@@ -8,8 +8,8 @@ import pytest
 import reference
 from nle.env.tasks import TASK_ACTIONS
 
-import motif.nethack  # noqa: F401  registers the tasks
-from motif.nethack.observations import (
+import motif.games.nethack  # noqa: F401  registers the tasks
+from motif.games.nethack.observations import (
     OBSERVATION_KEYS,
     compact_observation,
     draw,

@@ -7,9 +7,9 @@ import pytest
 from nle import nethack
 from nle.env.tasks import TASK_ACTIONS
 
-from motif.collect.explorer import ExplorerPlayer
 from motif.collect.games import make_environment, play_game
-from motif.collect.level_memory import Kind, edible_corpses, glyph_kinds
+from motif.games.nethack.explorer import ExplorerPlayer
+from motif.games.nethack.level_memory import Kind, edible_corpses, glyph_kinds
 from motif.messages import MESSAGE_LENGTH
 
 pytestmark = pytest.mark.nle
@@ -36,9 +36,9 @@ GLYPHS = {
 
 @pytest.fixture(autouse=True)
 def neither_chance_nor_patience(monkeypatch):
-    monkeypatch.setattr("motif.collect.explorer.RANDOM_SHARE", 0.0)
-    monkeypatch.setattr("motif.collect.explorer.EAGER_SHARE", 1.0)
-    monkeypatch.setattr("motif.collect.explorer.SNACK_SHARE", 0.0)
+    monkeypatch.setattr("motif.games.nethack.explorer.RANDOM_SHARE", 0.0)
+    monkeypatch.setattr("motif.games.nethack.explorer.EAGER_SHARE", 1.0)
+    monkeypatch.setattr("motif.games.nethack.explorer.SNACK_SHARE", 0.0)
 
 
 def see(

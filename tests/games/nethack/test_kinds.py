@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from motif.results.kinds import KINDS, count_kinds, kinds_of
+from motif.games.nethack.kinds import KINDS, count_kinds, kinds_of
 
 
 @pytest.mark.parametrize(

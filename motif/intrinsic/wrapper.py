@@ -3,8 +3,8 @@
 Paper section 3 ("intrinsic reward" and its normalisation). Works with any
 Gymnasium environment that observes ``message``, without Sample Factory::
 
-    import functools, gymnasium, motif.nethack
-    from motif.nethack.intrinsic_reward import IntrinsicReward, MessageRewards
+    import functools, gymnasium, motif.games.nethack
+    from motif.intrinsic.wrapper import IntrinsicReward, MessageRewards
     from motif.reward.checkpoint import load_reward_model, score_messages
 
     model = load_reward_model("train_dir/reward_saving_dir/standard_reward")

@@ -10,7 +10,7 @@ import numpy as np
 from nle import nethack
 from nle.env import tasks
 
-from motif.nethack import observations
+from motif.games.nethack import observations
 
 VGA = ["000000", "800000", "008000", "808000", "000080", "800080", "008080", "808080"]
 VGA += ["c0c0c0", "ff0000", "00ff00", "ffff00", "0000ff", "ff00ff", "00ffff", "ffffff"]

@@ -6,9 +6,9 @@ import gymnasium
 import pytest
 from rl_command import short_games
 
-from motif.nethack.observations import OBSERVATION_KEYS
+from motif.games.nethack.observations import OBSERVATION_KEYS
+from motif.play.rollout import Game, play_game, play_to_end, succeeded
 from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
-from sample_factory_ext.games import Game, play_game, play_to_end, succeeded
 from sample_factory_ext.player import CheckpointPlayer
 
 pytestmark = pytest.mark.nle

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from motif.collect.path_finding import HEIGHT, WIDTH
+from motif.games.nethack.path_finding import HEIGHT, WIDTH
 from motif.types import AnyArray
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nle import nethack
 
-from motif.collect.screen import read_message, read_screens, read_status
+from motif.games.nethack.screen import read_message, read_screens, read_status
 from motif.messages import decode
 
 pytestmark = pytest.mark.nle

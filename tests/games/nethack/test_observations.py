@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motif.blstats import scale_blstats
-from motif.messages import encode
-from motif.nethack import observations
-from motif.nethack.observations import (
+from motif.games.nethack import observations
+from motif.games.nethack.observations import (
     COMPACT_SPACE,
     OBSERVATION_KEYS,
     PICTURE_SPACE,
@@ -23,6 +22,7 @@ from motif.nethack.observations import (
     picture_observation,
     tiles,
 )
+from motif.messages import encode
 
 pytestmark = pytest.mark.nle
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from replay_page import content_of
 
 from motif import messages
-from motif.results.replay import COLUMNS, ROWS, Replay
+from motif.play.replay import COLUMNS, ROWS, Replay
 
 SCREEN = st.tuples(
     arrays(
@@ -107,7 +107,7 @@ def test_a_long_game_stays_small(tmp_path):
 
 def test_a_page_that_cannot_be_written_is_not_there(tmp_path, monkeypatch):
     replay = Replay("a", "b")
-    monkeypatch.setattr("motif.results.replay.TEMPLATE", tmp_path / "nothing.html")
+    monkeypatch.setattr("motif.play.replay.TEMPLATE", tmp_path / "nothing.html")
     with pytest.raises(FileNotFoundError):
         replay.write(tmp_path / "episode.html")
     assert list(tmp_path.iterdir()) == []

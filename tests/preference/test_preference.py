@@ -19,20 +19,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from motif import preference
+import motif
 from motif.atomic_write import write_json
 from motif.errors import PreferenceError
 from motif.pairs_dataset import PairsDataset
-from motif.preference import (
-    Preference,
-    PreferenceChunk,
+from motif.preference import chunk as chunk_module
+from motif.preference import label_set
+from motif.preference.chunk import PreferenceChunk
+from motif.preference.label_set import (
     annotate_command,
     check_provenance,
     check_sum,
-    count_labels,
     label_source,
     load_preferences,
 )
+from motif.preference.labels import Preference, count_labels
 
 SOURCE = {"type": "test", "goal": "defaultgoal"}
 FIRST, SECOND, TIE, UNKNOWN = Preference
@@ -293,7 +294,7 @@ def test_the_repository_s_label_sets_serve_their_dataset_only(pairs, make_datase
     annotate(pairs)
     shipped = pairs.directory.parent / "shipped"
     (pairs.directory / "preference").rename(shipped)
-    monkeypatch.setattr(preference, "REPOSITORY_PREFERENCES", shipped)
+    monkeypatch.setattr(label_set, "REPOSITORY_PREFERENCES", shipped)
     assert load_preferences(pairs, "test").tolist() == answers(pairs)
     other = make_dataset(23, seed=9, name="other")
     other_s = r"no label set 'test' in .*shipped/test\.npy labels another dataset.*there are: none"
@@ -309,7 +310,7 @@ def test_the_dataset_s_own_label_set_comes_first(pairs, monkeypatch):
     shipped = shutil.copytree(own, pairs.directory.parent / "shipped")
     np.save(shipped / "test.npy", np.zeros(len(pairs), np.int8))
     write_json(shipped / "test.json", {"dataset": pairs.fingerprint})
-    monkeypatch.setattr(preference, "REPOSITORY_PREFERENCES", shipped)
+    monkeypatch.setattr(label_set, "REPOSITORY_PREFERENCES", shipped)
     assert load_preferences(pairs, "test").tolist() == answers(pairs)
     shutil.rmtree(own)
     assert not load_preferences(pairs, "test").any()
@@ -319,9 +320,9 @@ def test_an_installed_package_looks_in_the_working_directory(pairs, tmp_path):
     annotate(pairs)
     (pairs.directory / "preference").rename(tmp_path / "preference")
     packages = tmp_path / "site-packages"
-    shutil.copytree(Path(preference.__file__).parent, packages / "motif")
+    shutil.copytree(Path(motif.__file__).parent, packages / "motif")
     program = (
-        "import motif.preference as p; from motif.pairs_dataset import PairsDataset as D;"
+        "import motif.preference.label_set as p; from motif.pairs_dataset import PairsDataset as D;"
         f"print(p.__file__, *p.load_preferences(D({str(pairs.directory)!r}), 'test'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(packages)}
@@ -508,7 +509,7 @@ import sys, time
 import numpy as np
 from motif.annotate.annotator import Answers, annotate_chunk
 from motif.pairs_dataset import PairsDataset
-from motif.preference import PreferenceChunk
+from motif.preference.chunk import PreferenceChunk
 
 class Slow:
     source, keys = {"type": "test", "goal": "defaultgoal"}, ("message",)
@@ -599,7 +600,7 @@ def test_a_disk_without_locks_is_warned_about(pairs, monkeypatch):
     def no_locks(file, operation):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(preference.fcntl, "flock", no_locks)
+    monkeypatch.setattr(chunk_module.fcntl, "flock", no_locks)
     with pytest.warns(UserWarning, match="no file locks on the disk of .*: run it once"):
         assert annotate(pairs)[1] == []
     assert load_preferences(pairs, "test").tolist() == answers(pairs)

@@ -1,91 +1,33 @@
-"""The nine tasks, as rows of one table, and the one environment that plays them.
-
-Facts: paper, section 4 and appendix on environments.
-"""
+"""NLE with one of the tasks: the one environment that plays them all."""
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from nle import nethack
-from nle.env import base
-from nle.env.tasks import TASK_ACTIONS
 from numba import njit
 
+from motif.blstats import BRANCH, DEPTH, EXPERIENCE_LEVEL, GOLD, LEVEL, SCORE, TURN
+from motif.errors import MissingPackageError
+from motif.games.nethack.tasks import DESCENT, SUCCESS_REWARD, TASKS
 from motif.types import AnyArray
 
-SUCCESS_REWARD = 50.0
+try:
+    from nle import nethack
+    from nle.env import base
+    from nle.env.tasks import TASK_ACTIONS
+except ImportError as error:
+    raise MissingPackageError(
+        f"NetHack needs {error.name}, which is not installed; run: pip install -e '.[rl]'"
+    ) from None
+
 FROZEN_TURN_PENALTY = -0.01  # score task: an action that took no game time
-DESCENT = b"You descend the stairs"
 EAT_QUESTION = b"What do you want to eat"
 EDIBLE_LETTERS = re.compile(rb"\[([a-zA-Z]+)")
 YES = ord("y")
 UNSEEN = nethack.GLYPH_CMAP_OFF  # solid rock, or not seen yet
-SCORE, TURN = nethack.NLE_BL_SCORE, nethack.NLE_BL_TIME
-BRANCH, LEVEL = nethack.NLE_BL_DNUM, nethack.NLE_BL_DLEVEL
-
-Success = Callable[[bytes, list[int], AnyArray], bool]  # message, blstats, glyphs
-
-
-@dataclass(frozen=True)
-class ReachLevel:
-    """The stairs were just taken to this level number of the branch, exactly."""
-
-    level: int
-
-    def __call__(self, message: bytes, blstats: list[int], glyphs: AnyArray) -> bool:
-        return blstats[LEVEL] == self.level and DESCENT in message
-
-
-@dataclass(frozen=True)
-class MeetOracle:
-    """The Oracle's glyph is in the 3x3 around the hero."""
-
-    sober: bool = False  # hallucinating, any monster may look like the Oracle
-
-    def __call__(self, message: bytes, blstats: list[int], glyphs: AnyArray) -> bool:
-        # Differs from the release: the bit is tested, where it compared the whole field with 512.
-        if self.sober and blstats[nethack.NLE_BL_CONDITION] & nethack.BL_MASK_HALLU:
-            return False
-        x, y = blstats[nethack.NLE_BL_X], blstats[nethack.NLE_BL_Y]
-        around = glyphs[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
-        return bool((around == oracle_glyph()).any())
-
-
-@lru_cache(maxsize=1)
-def oracle_glyph() -> int:
-    """The map glyph of the Oracle, awake and not a pet."""
-    for glyph in range(nethack.GLYPH_MON_OFF, nethack.GLYPH_PET_OFF):
-        if nethack.permonst(nethack.glyph_to_mon(glyph)).mname == "Oracle":
-            return glyph
-    raise LookupError("this NetHack has no Oracle")
-
-
-@dataclass(frozen=True)
-class Task:
-    """One row: what counts as success, and whether it ends the episode."""
-
-    success: Success | None  # None: the reward is the gain in game score
-    ends_on_success: bool = True
-
-
-TASKS = {
-    "NetHackScore-v1": Task(None),
-    "NetHackStaircase-v1": Task(ReachLevel(2)),
-    "NetHackStaircaseLvl3-v1": Task(ReachLevel(3)),
-    "NetHackStaircaseLvl4-v1": Task(ReachLevel(4)),
-    "NetHackStaircaseContinual-v1": Task(ReachLevel(2), ends_on_success=False),
-    "NetHackStaircaseLvl3Continual-v1": Task(ReachLevel(3), ends_on_success=False),
-    "NetHackStaircaseLvl4Continual-v1": Task(ReachLevel(4), ends_on_success=False),
-    "NetHackOracle-v1": Task(MeetOracle()),
-    "NetHackOracleSober-v1": Task(MeetOracle(sober=True)),
-}
 
 
 @njit(cache=True)
@@ -230,9 +172,9 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         status = self._status
         return {
             "score": status[SCORE],
-            "dlvl": status[nethack.NLE_BL_DEPTH],
-            "gold": status[nethack.NLE_BL_GOLD],
-            "xlvl": status[nethack.NLE_BL_XP],
+            "dlvl": status[DEPTH],
+            "gold": status[GOLD],
+            "xlvl": status[EXPERIENCE_LEVEL],
             "scout": sum(self._explored.values()),
         }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from motif.results.gif import (
+from motif.play.gif import (
     CELL_HEIGHT,
     CELL_WIDTH,
     INKS,

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from nle.nethack import NLE_BL_TIME
 
-from motif.nethack.intrinsic_reward import IntrinsicReward
-from motif.nethack.tasks import TASKS
+from motif.games.nethack.tasks import TASKS
+from motif.intrinsic.wrapper import IntrinsicReward
+from motif.play.players import Player
 from motif.types import AnyArray
-from sample_factory_ext.player import CheckpointPlayer
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Step:
 
 def play_game(
     env: IntrinsicReward,
-    player: CheckpointPlayer,
+    player: Player,
     llm_reward: float,
     seed: int | None = None,
 ) -> Iterator[tuple[Step, Game]]:
@@ -63,7 +63,7 @@ def play_game(
     rng = np.random.default_rng(seed)
     if seed is not None:
         core, display = (int(number) for number in rng.integers(2**62, size=2))
-        env.unwrapped.seed(core, display, False)
+        env.unwrapped.seed(core, display, False)  # type: ignore[attr-defined]
     player.reset(rng)
     observation, info = env.reset()
     game = Game(info)
@@ -85,7 +85,7 @@ def play_game(
 
 
 def play_to_end(
-    env: IntrinsicReward, player: CheckpointPlayer, llm_reward: float, seed: int | None = None
+    env: IntrinsicReward, player: Player, llm_reward: float, seed: int | None = None
 ) -> Game:
     """What the game of :func:`play_game` comes to in the end."""
     steps = play_game(env, player, llm_reward, seed)

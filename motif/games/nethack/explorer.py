@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from motif.blstats import DEPTH, TURN
-from motif.collect.level_memory import Kind, LevelMemory, edible_corpses, glyph_kinds
-from motif.collect.path_finding import (
+from motif.games.nethack.level_memory import Kind, LevelMemory, edible_corpses, glyph_kinds
+from motif.games.nethack.path_finding import (
     DX,
     DY,
     FAR,

@@ -10,8 +10,9 @@ from nle.env import base
 from nle.env.tasks import TASK_ACTIONS
 from scripted_game import Frame, ScriptedGame
 
-from motif.nethack import TASKS
-from motif.nethack.tasks import MeetOracle, NetHackTask, ReachLevel, Task, oracle_glyph
+from motif.games.nethack import TASKS
+from motif.games.nethack.environment import NetHackTask
+from motif.games.nethack.tasks import MeetOracle, ReachLevel, Task, oracle_glyph
 
 pytestmark = pytest.mark.nle
 
