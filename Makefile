@@ -49,7 +49,6 @@ format: $(VENV)/installed-dev  ## format the code
 
 bench: install  ## measure speed (some 25 minutes on 2 cores; let the machine be idle)
 	$(PY) -m benchmarks.env_steps
-	$(PY) -m benchmarks.open_dataset
 	$(PY) -m benchmarks.reward_training
 	$(PY) -m benchmarks.rl_throughput
 

@@ -16,8 +16,10 @@ CPU microseconds a step of one process, median of alternated runs.
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -33,8 +35,6 @@ from motif.reward.encoder import EncoderSettings
 from motif.reward.model import RewardModel
 from motif.types import AnyArray, MessageArray
 
-STEPS = 100_000
-ROUNDS = 5
 SEED = 1
 
 
@@ -49,15 +49,18 @@ class KeyRecorder:
         return getattr(self._game, name)
 
     def step(self, key: int) -> Any:
+        """Note the key, and press it."""
         self.keys.append(key)
         return self._game.step(key)
 
     def reset(self, *args: Any, **kwargs: Any) -> Any:
+        """Note that a game begins."""
         self.keys.append(None)
         return self._game.reset(*args, **kwargs)
 
 
 def make_task() -> gymnasium.Env:
+    """A score task with what the policy's observation is made of."""
     return gymnasium.make("NetHackScore-v1", observation_keys=OBSERVATION_KEYS)
 
 
@@ -103,9 +106,14 @@ def scorer() -> Callable[[MessageArray], AnyArray]:
     return score
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, and print one JSON line at the end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=100_000, help="of one run")
+    parser.add_argument("--rounds", type=int, default=5, help="alternations")
+    arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
-    actions = np.random.default_rng(SEED).integers(0, 23, STEPS).tolist()
+    actions = np.random.default_rng(SEED).integers(0, 23, arguments.steps).tolist()
     keys = record_keys(actions)
     bare = make_task().unwrapped  # closes its game when it goes
     score = scorer()
@@ -128,11 +136,11 @@ def main() -> None:
         "reward_warm": lambda: rewarded(warm),
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(ROUNDS):
+    for _ in range(arguments.rounds):
         for name, run in runs.items():
             start = time.process_time()
             run()
-            times[name].append((time.process_time() - start) / STEPS * 1e6)
+            times[name].append((time.process_time() - start) / arguments.steps * 1e6)
     figures = {f"{name}_us": round(median(values), 2) for name, values in times.items()}
     pairs = [(name, "raw") for name in ("task", "compact", "picture")]
     ratios = {f"{a}_speed_of_raw": _ratio(times[b], times[a]) for a, b in pairs}
@@ -142,7 +150,8 @@ def main() -> None:
     }
     for name, value in figures.items():
         print(f"{name:16s} {value:8.1f} CPU µs a step")
-    report("env_steps", {"steps": STEPS, "rounds": ROUNDS, **figures}, ratios)
+    report("env_steps", {**vars(arguments), **figures}, ratios)
+    return 0
 
 
 def _ratio(numerators: list[float], denominators: list[float]) -> float:
@@ -151,4 +160,4 @@ def _ratio(numerators: list[float], denominators: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

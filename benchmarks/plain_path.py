@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -52,19 +53,22 @@ class PictureEncoder(PolicyEncoder):
         self.scale = cfg.picture_scale
 
     def forward(self, obs_dict: dict[str, Tensor]) -> Tensor:
+        """Features of the observations."""
         picture = self.picture_net(obs_dict["picture"] / self.scale)
         status, message = obs_dict["vector_obs"], obs_dict["message"] / 255
         heads = self.status_head(status), status, self.message_head(message)
         return torch.cat((picture, *heads), dim=1)
 
     def type_for_input_tensor(self, input_tensor_name: str) -> torch.dtype:
+        """Everything is brought to float32 first."""
         return torch.float32
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    train.make_env, train.make_encoder = plain_env, PictureEncoder  # type: ignore[assignment]
+    """Train, with scripts.main's flags."""
     flags = sys.argv[1:] if argv is None else list(argv)
-    return train.train([*flags, "--batched_sampling", "False"])
+    with mock.patch.multiple(train, make_env=plain_env, make_encoder=PictureEncoder):
+        return train.train([*flags, "--batched_sampling", "False"])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ Frames a second and CPU milliseconds a frame by part; prints a table, then one J
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,15 @@ SETTINGS += " --decorrelate_experience_max_seconds 1"
 PARTS = ("learner", "inference", "env", "runner")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, and print one JSON line at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 12, 16])
     parser.add_argument("--envs", type=int, nargs="+", default=[16, 32, 64], help="per worker")
     parser.add_argument("--batch_size", type=int, default=4096)
     parser.add_argument("--frames", type=int, default=2_000_000, help="of one cell")
     parser.add_argument("--flags", default="", help="further flags of scripts.main")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     cells: list[dict[str, Any]] = []
     print("workers  envs   frames/s   CPU ms a frame:", *(f"{part:>10s}" for part in PARTS))
     with tempfile.TemporaryDirectory() as temporary:
@@ -47,7 +50,8 @@ def main() -> None:
     settings = {"settings": SETTINGS, **vars(arguments)}
     rounded = {name: round(value, 3) for name, value in ratios.items()}
     report("rl_grid", {**settings, "cells": cells}, rounded)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

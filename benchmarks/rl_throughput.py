@@ -16,7 +16,9 @@ medians over the rounds, ratios round by round.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -28,13 +30,14 @@ SETTINGS += " --obs_scale 255.0 --extrinsic_reward 0.1 --decorrelate_experience_
 VARIANTS = ("reward_on", "reward_off", "plain")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, and print one JSON line at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--rounds", type=int, default=5, help="alternations")
     parser.add_argument("--frames", type=int, default=30_000, help="of one run")
     parser.add_argument("--flags", default="", help="further flags of scripts.main")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.variants}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -54,6 +57,7 @@ def main() -> None:
     }
     settings = {"settings": SETTINGS, **vars(arguments)}
     report("rl_throughput", {**settings, **figures}, _ratios(runs))
+    return 0
 
 
 def _ratios(runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:
@@ -70,4 +74,4 @@ def _ratios(runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,14 +1,12 @@
-"""A training run of scripts.main, watched from outside: CPU time and memory of its processes."""
+"""A training run of scripts.main, watched from outside: CPU time of its processes."""
 
 from __future__ import annotations
 
-import math
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -51,65 +49,35 @@ def cpu_seconds(parts: dict[str, list[psutil.Process]]) -> dict[str, float]:
     return seconds
 
 
-@dataclass(frozen=True)
-class Reached:
-    """A moment at which the run reported progress."""
+def measure(
+    folder: Path, name: str, flags: str, frames: int, module: str = "scripts.main"
+) -> dict[str, float]:
+    """Train in processes of its own: CPU milliseconds a frame by part, their sum, and frames/s.
 
-    frames: int
-    at: float  # seconds, monotonic
-    parts: dict[str, list[psutil.Process]]
-
-
-def watch(
-    folder: Path,
-    name: str,
-    flags: str,
-    frames: int,
-    module: str = "scripts.main",
-    every: float = math.inf,
-) -> Iterator[Reached]:
-    """Train in processes of its own; yield each new count of frames that the run logs.
-
-    Args:
-        every: yield the last count again when so many seconds have passed.
-
-    Raises:
-        SystemExit: training failed.
+    Measured from the first count of frames that is logged after the warm-up to the last one.
     """
     command = f"-m {module} --train_dir {folder} --experiment {name} {flags}"
     command += f" --train_for_env_steps {frames}"
     process = subprocess.Popen(
         [sys.executable, *command.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    log_file, last, yielded = folder / name / "sf_log.txt", 0, math.inf
+    log_file, last = folder / name / "sf_log.txt", 0
+    marks: list[tuple[int, float, dict[str, float]]] = []
     try:
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
             log = log_file.read_text() if log_file.is_file() else ""
             counts = [int(number) for number in re.findall(r"Total num frames: (\d+)", log)]
-            now = time.monotonic()
-            if counts and (counts[-1] > last or now - yielded >= every):
-                last, yielded = counts[-1], now
-                try:
-                    yield Reached(last, now, process_parts(process.pid))
-                except psutil.NoSuchProcess:
-                    break
+            if counts and counts[-1] > max(last, WARM_UP_SHARE * frames):
+                last = counts[-1]
+                with suppress(psutil.NoSuchProcess):
+                    marks.append((last, time.monotonic(), cpu_seconds(process_parts(process.pid))))
     finally:
         if process.poll() is None:
             process.terminate()
         process.wait()
     if process.returncode != 0:
         raise SystemExit(f"training failed; see {log_file}")
-
-
-def measure(
-    folder: Path, name: str, flags: str, frames: int, module: str = "scripts.main"
-) -> dict[str, float]:
-    """CPU milliseconds a frame by part, their sum, and frames a second, after the warm-up."""
-    marks = []
-    for reached in watch(folder, name, flags, frames, module):
-        if reached.frames > WARM_UP_SHARE * frames:
-            marks.append((reached.frames, reached.at, cpu_seconds(reached.parts)))
     if len(marks) < 2:
         raise SystemExit(f"{name}: too few frames to measure; give more than {frames}")
     (first, start, before), (last, end, after) = marks[0], marks[-1]

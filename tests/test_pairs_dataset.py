@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -218,3 +220,32 @@ def test_a_dataset_without_sums_cannot_be_checked(make_dataset):
             write_json(pairs.directory / "collection.json", content)
         with pytest.raises(DatasetError, match=r"has no sums \(sha256 in its collection\.json\)"):
             check_sums(pairs.directory)
+
+
+OPEN = """
+import re, sys
+from pathlib import Path
+from motif.pairs_dataset import ARRAYS, PairsDataset
+def own_kib():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+PairsDataset(sys.argv[1], tuple(ARRAYS)).fingerprint  # what the first opening imports
+before = own_kib()
+dataset = PairsDataset(sys.argv[2], tuple(ARRAYS))
+print(len(dataset), len(dataset.fingerprint), own_kib() - before)
+"""
+
+
+def test_a_million_pairs_take_no_memory_to_open(tmp_path, make_dataset):
+    """Sparse files of zeros; what the kernel maps of them is its own to drop."""
+    pairs = 1_000_000
+    small = make_dataset(10)
+    for key, spec in ARRAYS.items():
+        array = np.load(small.directory / spec.folder / f"{key}.npy")
+        path = tmp_path / "large" / spec.folder / f"{key}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.lib.format.open_memmap(path, "w+", array.dtype, (pairs, *array.shape[1:]))
+    line = [sys.executable, "-c", OPEN, str(small.directory), str(tmp_path / "large")]
+    done = subprocess.run(line, check=True, capture_output=True, text=True)
+    length, fingerprint, grown_kib = map(int, done.stdout.split())
+    assert (length, fingerprint) == (pairs, len(small.fingerprint))
+    assert grown_kib < 1024

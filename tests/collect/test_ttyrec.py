@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ttyrec_agreement import compare, record
 
-from benchmarks.ttyrec_agreement import compare, record
 from motif.collect import staging
 from motif.collect.collection import CollectionConfig, collect
 from motif.collect.games import Game

@@ -35,7 +35,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if ready:
         return Path(ready)
     folder = tmp_path_factory.mktemp("tiny") / "tiny"
-    command = [sys.executable, "-m", "benchmarks.tiny_chat_model", "--output", str(folder)]
+    command = [sys.executable, Path(__file__).with_name("tiny_chat_model.py"), "--output", folder]
     subprocess.run(command, check=True)
     return folder
 
@@ -50,7 +50,7 @@ def in_process(tiny_model: Path) -> list[str]:
 @pytest.fixture
 def make_pairs(tmp_path: Path) -> Callable[..., PairsDataset]:
     """``make_pairs(n)`` writes pairs of messages such as the tiny model was trained on."""
-    from benchmarks.tiny_chat_model import random_message
+    from tiny_chat_model import random_message
 
     def make(pairs: int, *, name: str = "motif_dataset", seed: int = 1) -> PairsDataset:
         import random

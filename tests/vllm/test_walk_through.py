@@ -20,7 +20,7 @@ from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("benchmarks", "motif", "sample_factory_ext", "scripts")
+PACKAGES = ("motif", "sample_factory_ext", "scripts")
 PORT = 8000  # in annotation.md
 
 
@@ -73,7 +73,7 @@ def free_port() -> int:
 def test_the_tiny_model_on_both_backends(checkout: Path, tiny_model: Path) -> None:
     commands = "".join(blocks("docs/annotation.md", "Try it without a GPU"))
     # What the fixture has done already, for all tests.
-    training = "python -m benchmarks.tiny_chat_model --output runs/tiny\n"
+    training = "PYTHONPATH=. python tests/vllm/tiny_chat_model.py --output runs/tiny\n"
     assert training in commands
     commands = commands.replace(training, "")
     (checkout / "runs").mkdir()

@@ -1,16 +1,16 @@
 """Does a kill lose anything? Real ones, at random moments, until the work is done; then compare.
 
-    python -m benchmarks.crash_campaign --stage collect --kills 100
+    python tests/crash/campaign.py --stage collect --kills 100
 
 A stage's commands are run once undisturbed. Then they run again and again in a folder of their
 own, each killed at a moment drawn uniformly over the time that the undisturbed run took, by -9 and
 SIGTERM in turn, and started again until the work is done. After each kill no process may be left,
 and nothing on the disk may be half; at the end the folder must equal the undisturbed one, byte by
-byte, where the stage is deterministic. See benchmarks/crash_stages.py for what each stage checks.
+byte, where the stage is deterministic. See crash_stages.py for what each stage checks.
 
 The commands are forked from this process, which has imported what they need, so that a moment
 falls into their work and not into imports; the RL stage, whose own processes import anew, is
-started from the shell. Ends with a JSON line; any difference is an error.
+started from the shell. Ends with a line of JSON; any difference is an error.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import json
 import os
 import random
 import shutil
@@ -33,9 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
-from benchmarks.crash_stages import STAGES, Command, Stage
-from benchmarks.report import report
+from crash_stages import STAGES, Command, Stage
 
 PINNED_DATE = "2026-01-15 08:00:00"  # NetHack reads it
 MARK = "MOTIF_CRASH_CAMPAIGN"  # in the environment of all that a command starts
@@ -224,13 +223,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     pinned = "faketime" in os.environ.get("LD_PRELOAD", "")
     if STAGES[arguments.stage].date_matters and not pinned:
-        line = [sys.executable, "-m", "benchmarks.crash_campaign", *(argv or sys.argv[1:])]
+        line = [sys.executable, __file__, *(argv or sys.argv[1:])]
         return subprocess.call(["faketime", PINNED_DATE, *line])
     with contextlib.ExitStack() as stack:
         folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         figures = run_campaign(arguments.stage, arguments.kills, arguments.seed, folder.resolve())
-    report("crash_campaign", figures, {})
+    print(json.dumps(figures))
     return 0
 
 

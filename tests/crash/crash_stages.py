@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from stub_server import StubServer
 
-from benchmarks.stub_server import StubServer
 from benchmarks.synthetic_pairs import write_pairs
 from motif.data_files import read_array, read_json, sha256
 

@@ -1,6 +1,6 @@
 """A tiny chat model of the Llama architecture that judges messages, trained in a minute or two.
 
-python -m benchmarks.tiny_chat_model --output runs/tiny
+PYTHONPATH=. python tests/vllm/tiny_chat_model.py --output runs/tiny
 
 No weights can be shipped or downloaded here, so tests and benchmarks of the annotation make their
 own: a tokenizer trained on the prompts, and a model trained on synthetic conversations in which the
