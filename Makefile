@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3 python; do \
 TORCH_CPU ?= torch==2.13.0
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install quickstart dataset reproduce test test-vllm check format bench clean
+.PHONY: help install quickstart dataset reproduce test test-all test-vllm check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -31,16 +31,20 @@ dataset: install  ## unpack the shipped dataset into motif_dataset
 reproduce: install  ## the experiment: three methods, two tasks, three seeds; hours; it resumes
 	$(PY) -m scripts.reproduce
 
-test: $(VENV)/installed-dev  ## run the tests
-	$(PY) -m pytest
+test: $(VENV)/installed-dev  ## run the tests but the slow ones: some 4 minutes on 2 idle cores
+	$(PY) -m pytest -m "not slow"
+
+test-all: $(VENV)/installed-dev  ## run all tests, and see that they cover 90 % of the lines: some 20 minutes
+	$(PY) -m pytest --cov --cov-report=term
 
 test-vllm: install $(VLLM_VENV)/installed  ## run real vLLM on the CPU, with a tiny model trained on the spot
 	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=2 HF_HUB_OFFLINE=1 PYTHONPATH=. \
 	$(VLLM_VENV)/bin/python -m pytest tests/vllm --tb=native
 
-check: $(VENV)/installed-dev  ## lint, formatting, types
+check: $(VENV)/installed-dev  ## lint, formatting, spelling, types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m codespell_lib
 	$(PY) -m mypy
 
 format: $(VENV)/installed-dev  ## format the code

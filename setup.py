@@ -16,6 +16,7 @@ PLOTS = [
 DEV = [
     "pytest>=7",
     "pytest-cov>=4",
+    "codespell[toml]>=2.2.4",
     "hypothesis>=6",
     "ruff>=0.6",
     "mypy>=1.10",
