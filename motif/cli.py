@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import shlex
 import signal
 import sys
 import types
@@ -115,6 +116,12 @@ def parse_config(
         return config_class(**vars(parser.parse_args(argv)))
     except ConfigError as error:
         parser.error(str(error))
+
+
+def command(module: str, **flags: object) -> str:
+    """The line that starts ``module`` with ``flags``, quoted so that a shell takes it as it is."""
+    words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    return shlex.join(["python", "-m", module, *words])
 
 
 def _raise_terminated(signum: int, frame: object) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 
 import motif.games.nethack  # noqa: F401  registers the tasks
@@ -98,10 +97,8 @@ def _shared_reward(
     def score(messages_UC: MessageArray) -> AnyArray:
         return score_messages(loaded, messages_UC) * scale + offset
 
-    # In the rewards' own precision: the median is often the reward of one message, which it bars.
-    threshold = np.float32(loaded.threshold(quantile)) * np.float32(scale) + np.float32(offset)
     known = loaded.train_messages, loaded.train_rewards * scale + offset
-    return MessageRewards(score, known), float(threshold)
+    return MessageRewards(score, known), loaded.threshold(quantile, normalised=normalised)
 
 
 def _recording_folder(cfg: Any, env_config: Any) -> str | None:

@@ -115,7 +115,8 @@ def _reward_views(
         distinct, counts = loaded[0].train_messages, None
     if not len(distinct):
         raise CheckpointError(
-            f"{loaded[0].path} was imported and knows no messages; name a dataset: --dataset DIR"
+            f"{loaded[0].path} holds no messages, like every imported or exported model; name a "
+            "dataset: --dataset DIR"
         )
     quantile = float(main_run.config.get("eps_threshold_quantile", 0.5))
     views = [
@@ -125,7 +126,7 @@ def _reward_views(
             rewards_U=model.score(distinct).astype(np.float64),
             mean=model.mean,
             deviation=model.variance**0.5,
-            threshold=float(np.float32(model.threshold(quantile))),
+            threshold=model.threshold(quantile),
             quantile=quantile,
             counts_U=counts,
         )

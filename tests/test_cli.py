@@ -14,7 +14,7 @@ from typing import Literal
 
 import pytest
 
-from motif.cli import Terminated, boolean, option, parse_config, run
+from motif.cli import Terminated, boolean, command, option, parse_config, run
 from motif.errors import ConfigError, DatasetError
 
 
@@ -144,6 +144,11 @@ def raiser(error: BaseException):
 def test_how_a_command_ends(capsys, command, status, message):
     assert run(command) == status
     assert capsys.readouterr().err == message
+
+
+def test_a_printed_command_can_be_pasted():
+    line = command("scripts.main", train_dir=Path("my runs"), seed=7, note="it's")
+    assert line == """python -m scripts.main --train_dir 'my runs' --seed 7 --note 'it'"'"'s'"""
 
 
 def test_our_own_mistakes_keep_their_traceback():

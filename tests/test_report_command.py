@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,14 @@ def test_a_reward_of_more_than_messages_is_refused(run_folder, reward_folder, ca
     monkeypatch.setattr(report, "load_reward_model", lambda folder: reads_more)
     assert report.main(["--run", str(run_folder)]) == 2
     assert "reads the status line beside the message" in capsys.readouterr().err
+
+
+def test_a_shipped_model_is_not_called_imported(run_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no dataset is here
+    model = Path(__file__).resolve().parent.parent / "models/reward_gold"
+    assert report.main(["--run", str(run_folder), "--reward_dir", str(model)]) == 2
+    error = capsys.readouterr().err
+    assert "holds no messages, like every imported or exported model; name a dataset" in error
 
 
 def _page(run_folder) -> str:

@@ -68,17 +68,19 @@ class LoadedReward:
         """:func:`score_messages` of this model."""
         return score_messages(self, messages_UC, blstats)
 
-    def threshold(self, quantile: float) -> float:
-        """The normalised reward at ``quantile``; 0 means no threshold: minus infinity.
+    def threshold(self, quantile: float, *, normalised: bool = True) -> float:
+        """The reward at ``quantile``, which must be a stored one; 0: minus infinity, no threshold.
 
-        Raises:
-            CheckpointError: this quantile is not stored.
+        In the rewards' own precision: the median is often the reward of one message, which it bars.
         """
         if quantile == 0:
             return -np.inf
         for level, value in self.quantiles.items():
             if abs(level - quantile) < 1e-9:
-                return value
+                threshold = np.float32(value)
+                if not normalised:
+                    threshold = threshold * np.float32(self.variance**0.5) + np.float32(self.mean)
+                return float(threshold)
         stored = ", ".join(f"{level:.2f}" for level in self.quantiles)
         raise CheckpointError(
             f"--eps_threshold_quantile {quantile}: {self.path} stores the quantiles {stored}; "

@@ -103,7 +103,19 @@ def test_threshold(run_folder):
     assert loaded.threshold(0.5) == 5.0
     assert loaded.threshold(0.95) == 9.5
     assert loaded.threshold(0.3) == pytest.approx(3.0)
-    assert loaded.threshold(0) == -np.inf
+    assert loaded.threshold(0) == loaded.threshold(0, normalised=False) == -np.inf
+
+
+def test_the_threshold_bars_the_one_message_whose_reward_it_is(run_folder):
+    """In double precision a third is less than the reward that it was made of."""
+    third = content(200, quantiles={"0.50": 1 / 3}, reward_mean=1 / 7, reward_var=1 / 3)
+    save_checkpoint(run_folder, third)
+    loaded = load_reward_model(run_folder)
+    reward = np.float32(1 / 3)
+    assert float(reward) > 1 / 3
+    assert loaded.threshold(0.5) == reward
+    raw = reward * np.float32((1 / 3) ** 0.5) + np.float32(1 / 7)
+    assert loaded.threshold(0.5, normalised=False) == raw
 
 
 @pytest.mark.parametrize("quantile", [-0.5, 0.52, 1.0, 0.501, float("nan")])
