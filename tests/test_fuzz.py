@@ -10,7 +10,10 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import pickle
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,11 +90,44 @@ PARSERS = {
 }
 
 
-@pytest.mark.parametrize("piece", ['("best_description": 1', "(", "1/2/", '"\n', ", or ", "none "])
-def test_long_answers_take_no_time(piece):
-    """100,000 characters of what the patterns look for; a hang would be caught by the suite's."""
-    for parser in PARSERS.values():
-        parser((piece * 100_000)[:100_000])
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Of this process's own CPU time, whatever else the machine does."""
+
+    def stop(number: int, frame: object) -> None:
+        raise AssertionError(f"not done after {seconds} CPU seconds")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def test_a_pattern_that_never_ends_is_stopped():
+    with pytest.raises(AssertionError, match=r"not done after 0\.1 CPU seconds"), at_most(0.1):
+        re.match("(a|a)*b", "a" * 40)
+
+
+@pytest.mark.parametrize(
+    ("piece", "expected"),
+    [
+        ('("best_description": 1)\n', Preference.FIRST),
+        ('("best_description": ', None),
+        ("(", None),
+        ("1/2/", None),
+        ('"\n', None),
+        (", or ", None),
+        ("none ", None),
+    ],
+)
+def test_long_answers_take_no_time(piece, expected):
+    """100,000 characters of what the patterns look for."""
+    with at_most(10):
+        assert PARSERS["default"](piece * (100_000 // len(piece))) == expected
+        PARSERS["reworded"](piece * (100_000 // len(piece)))
 
 
 @fuzzed
@@ -124,14 +160,16 @@ def test_prompt_files(tmp_path, content):
     path = tmp_path / "prompt.yaml"
     path.write_bytes(content)
     with refused_by_name(path):
-        load_prompt(path, "defaultgoal").conversation("$caption_2", "{}")
+        asked = load_prompt(path, "defaultgoal").conversation("$caption_2", "{}")[-1]
+        assert "$caption_2" in asked["content"] and "{}" in asked["content"]
 
 
 @fuzzed
 @given(st.text() | damaged(RULES_TEXT).map(lambda raw: raw.decode("latin-1")))
 def test_rules_files(text):
     with refused_by_name(RULES):
-        load_rules(text, "defaultgoal", RULES)
+        rules = load_rules(text, "defaultgoal", RULES)
+        assert rules and all(math.isfinite(rule.value) for rule in rules)
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -184,6 +222,7 @@ def test_states_of_chunks(make_dataset, content):
     with refused_by_name(parts / "chunk"), PreferenceChunk(pairs, "toy", {}, chunks=2) as chunk:
         chunk.labels[:] = 0
         chunk.finish()
+        assert np.load(parts / "chunk-0-of-2.npy").tolist() == [0, 0]
 
 
 RESULTS = {"task": {"motif": {"timesteps": [[0, 1], [2]], "returns": [[0.5, 1.0], [2.0]]}}}
@@ -229,23 +268,38 @@ def test_episodes(tmp_path, content):
         assert all(np.isfinite(column).all() for column in columns.values())
 
 
+ANSWER = [0.5, 0.25, 0.25, 0.9]
+SEAL = b"a70d2275"  # of the answer under its key
+CACHED = b'["00ff", [0.5, 0.25, 0.25, 0.9], "%b"]\n' % SEAL
+
+
 @fuzzed
-@given(st.binary() | damaged(b'["00ff", 1]\n["01", [0.5, 0.25, 0.25, 0.9]]\n'))
+@given(st.just(CACHED) | st.binary() | damaged(CACHED))
 def test_answer_caches(tmp_path, content):
+    """The answer that was given, or none; a line that lost its seal whole is one of before."""
     (tmp_path / "a.jsonl").write_bytes(content)
     cache = AnswerCache(tmp_path)
-    cache.get(b"\x00\xff")
+    assert cache.get(b"\x00\xff") == ANSWER or content != CACHED
+    assert cache.get(b"\x00\xff") in (None, ANSWER) or SEAL not in content
     cache.close()
 
 
+QUANTILES = b"0.05,0.10\n-1,2\n0.5,0.6\n"
+
+
 @fuzzed
-@given(st.binary() | damaged(b"0.05,0.10\n-1,2\n0.5,0.6\n"))
+@given(st.just(QUANTILES) | st.binary() | damaged(QUANTILES))
 def test_quantiles_of_the_release(tmp_path, content):
     path = tmp_path / "reward_metrics" / "train_norm_quantiles.csv"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
+    (tmp_path / "val_metrics.csv").write_text("iteration,loss\n0,1\n157,0.5\n")
+    if content == QUANTILES:
+        assert read_quantiles(tmp_path, 157) == {"0.05": 0.5, "0.10": 0.6}
     with refused_by_name(path.parent):
-        read_quantiles(tmp_path, 0)
+        quantiles = read_quantiles(tmp_path, 0)
+        assert all(re.fullmatch(r"-?\d+\.\d\d", level) for level in quantiles)
+        assert np.isfinite(list(quantiles.values())).all()
 
 
 @fuzzed
@@ -258,7 +312,7 @@ def test_settings_of_collections(tmp_path, content):
     def nobody(environment: object) -> object:
         raise AssertionError("nothing is to be played")
 
-    with refused_by_name(path):
+    with pytest.raises(MotifError, match=re.escape(str(path.parent))):
         collect(CollectionConfig(directory=str(path.parent)), nobody)
 
 
@@ -269,9 +323,9 @@ def test_settings_of_runs(tmp_path, content):
     from sample_factory_ext.run_folder import check_resumable, read_run_config
 
     (tmp_path / "config.json").write_bytes(content)
-    for read in (read_run_config, check_resumable):
-        with refused_by_name(tmp_path / "config.json"):
-            read(tmp_path)
+    with refused_by_name(tmp_path / "config.json"):
+        assert check_resumable(tmp_path) == 0
+        assert read_run_config(tmp_path) == json.loads(content)
 
 
 @fuzzed

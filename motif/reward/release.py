@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,9 @@ def read_quantiles(run_folder: Path, iteration: int) -> dict[str, float]:
         saves = sorted(_saved_iterations(run_folder))
         values = [[float(value) for value in row] for row in rows]
         levels = [f"{float(level):.2f}" for level in header]
+        table = [list(map(float, levels)), *values]
+        if not all(len(row) == len(header) and all(map(isfinite, row)) for row in table):
+            raise ValueError(f"a row of {QUANTILE_FILE} is not {len(header)} finite numbers")
     except ValueError as error:
         raise CheckpointError(f"{run_folder}: a CSV file is damaged ({error})") from None
     if len(saves) != len(rows) or iteration not in saves:

@@ -15,7 +15,7 @@ from motif.errors import CheckpointError, ConfigError
 from motif.messages import encode
 from motif.reward.checkpoint import load_reward_model
 from motif.reward.config import RewardTrainingConfig
-from motif.reward.release import ReleaseImportConfig, import_release_reward
+from motif.reward.release import ReleaseImportConfig, import_release_reward, read_quantiles
 from motif.reward.statistics import QUANTILES
 from motif.reward.training import train_reward
 
@@ -211,6 +211,18 @@ def test_damaged_run_folders(config, damage, message):
     damage(Path(config.release_dir))
     with pytest.raises((CheckpointError, ConfigError), match=message):
         import_release_reward(config)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["0.05,0.10\n-1,2\n0.5,nan\n", "nan,0.10\n-1,2\n0.5,1\n", "0.05,0.10\n-1,2\n0.5\n"],
+)
+def test_quantiles_that_are_no_numbers_or_too_few(tmp_path, content):
+    (tmp_path / "reward_metrics").mkdir()
+    (tmp_path / "reward_metrics" / "train_norm_quantiles.csv").write_text(content)
+    (tmp_path / "val_metrics.csv").write_text("iteration,loss\n0,1\n157,0.5\n")
+    with pytest.raises(CheckpointError, match=r"damaged \(a row of .* is not 2 finite numbers\)"):
+        read_quantiles(tmp_path, 157)
 
 
 def test_an_occupied_folder_is_not_overwritten(config):

@@ -180,7 +180,7 @@ def test_a_worker_outlives_sigterm_but_not_its_parent(tmp_path):
         for worker in workers:
             assert worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
         parent.kill()
-        _, alive = psutil.wait_procs(workers, timeout=15)
+        _, alive = psutil.wait_procs(workers, timeout=60)
         assert not alive
     finally:
         for process in (*workers, parent):

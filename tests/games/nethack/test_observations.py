@@ -151,9 +151,11 @@ def test_the_wrapper_on_a_live_game(compact, space):
         gymnasium.make("NetHackScore-v1", observation_keys=OBSERVATION_KEYS), compact
     )
     assert env.observation_space == space
+    env.unwrapped.seed(1, 2, False)
+    rng = np.random.default_rng(0)
     observation, _ = env.reset()
     assert space.contains(observation)
     for _ in range(20):
-        observation, *_ = env.step(env.action_space.sample())
+        observation, *_ = env.step(rng.integers(env.action_space.n))
         assert space.contains(observation)
     env.close()
