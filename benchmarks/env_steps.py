@@ -27,15 +27,18 @@ import gymnasium
 import numpy as np
 import torch
 
-import motif.games.nethack  # noqa: F401  registers the tasks
 from benchmarks.report import report
-from motif.games.nethack.observations import OBSERVATION_KEYS, PolicyObservation
-from motif.intrinsic.wrapper import IntrinsicReward, MessageRewards
+from motif.games.nethack.adapter import NetHack
+from motif.games.nethack.observations import PICTURE_SPACE, picture_observation
+from motif.games.policy_view import PolicyView
+from motif.intrinsic.terms import LearntReward, MessageRewards
+from motif.intrinsic.wrapper import IntrinsicReward
 from motif.reward.encoder import EncoderSettings
 from motif.reward.model import RewardModel
 from motif.types import AnyArray, MessageArray
 
 SEED = 1
+GAME = NetHack()
 
 
 class KeyRecorder:
@@ -61,7 +64,11 @@ class KeyRecorder:
 
 def make_task() -> gymnasium.Env:
     """A score task with what the policy's observation is made of."""
-    return gymnasium.make("NetHackScore-v1", observation_keys=OBSERVATION_KEYS)
+    return GAME.make("NetHackScore-v1")
+
+
+def compact_view(env: gymnasium.Env) -> PolicyView:
+    return PolicyView(env, GAME.policy_space, GAME.policy_observation)
 
 
 def play(env: gymnasium.Env, actions: list[int]) -> None:
@@ -118,14 +125,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     bare = make_task().unwrapped  # closes its game when it goes
     score = scorer()
     warm = MessageRewards(score)
-    play(IntrinsicReward(make_task(), warm), actions)
+    play(IntrinsicReward(make_task(), LearntReward(warm)), actions)
 
     def rewarded(rewards: MessageRewards | None) -> None:
-        play(PolicyObservation(IntrinsicReward(base, rewards), compact=True), actions)
+        play(compact_view(IntrinsicReward(base, rewards and LearntReward(rewards))), actions)
 
     task, base = make_task(), make_task()
-    compact = PolicyObservation(make_task(), compact=True)
-    picture = PolicyObservation(make_task())
+    compact = compact_view(make_task())
+    picture = PolicyView(make_task(), PICTURE_SPACE, picture_observation)
     runs: dict[str, Callable[[], None]] = {
         "raw": lambda: replay(bare.nethack, keys),
         "task": lambda: play(task, actions),

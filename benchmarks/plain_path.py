@@ -18,7 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motif.games.nethack.observations import COMPACT_SPACE, PolicyObservation
+from motif.games.game import find_game
+from motif.games.nethack.observations import COMPACT_SPACE, PICTURE_SPACE, picture_observation
+from motif.games.policy_view import PolicyView
+from motif.intrinsic.terms import LearntReward
 from motif.intrinsic.wrapper import IntrinsicReward
 from sample_factory_ext import environment, train
 from sample_factory_ext.encoder import PolicyEncoder
@@ -40,9 +43,10 @@ def plain_env(name: str, cfg: Any, env_config: Any = None, render_mode: Any = No
     rewarded: Any = environment.make_env(name, cfg, env_config)
     while not isinstance(rewarded, IntrinsicReward):
         rewarded = rewarded.env
-    if rewarded._rewards is not None:
-        rewarded._rewards = EveryMessage(rewarded._rewards._score)
-    return environment.EpisodeSummary(PolicyObservation(rewarded), cfg.llm_reward)
+    if isinstance(rewarded.term, LearntReward):
+        rewarded.term.rewards = EveryMessage(rewarded.term.rewards._score)
+    env = PolicyView(rewarded, PICTURE_SPACE, picture_observation)
+    return environment.EpisodeSummary(env, cfg.llm_reward, find_game(cfg.game).info_columns)
 
 
 class PictureEncoder(PolicyEncoder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 import gymnasium
 import torch
 
-import motif.games.nethack  # noqa: F401  registers the tasks
 from motif.errors import CheckpointError
-from motif.games.nethack.observations import OBSERVATION_KEYS, PolicyObservation
-from motif.intrinsic.wrapper import IntrinsicReward, MessageRewards
+from motif.games.game import find_game
+from motif.games.policy_view import PolicyView
+from motif.intrinsic.terms import LearntReward, MessageRewards
+from motif.intrinsic.wrapper import IntrinsicReward
+from motif.play.rollout import Returns
 from motif.reward.checkpoint import LoadedReward, load_reward_model, score_messages
 from motif.types import AnyArray, MessageArray
-
-PROGRESS = ("score", "dlvl", "gold", "xlvl", "scout")  # of info, reported as the game ends
 
 
 class EpisodeSummary(gymnasium.Wrapper):
@@ -28,26 +28,25 @@ class EpisodeSummary(gymnasium.Wrapper):
     the two parts of what the agent learns from, scaled, clipped and weighted.
     """
 
-    def __init__(self, env: gymnasium.Env, llm_reward: float) -> None:
+    def __init__(self, env: gymnasium.Env, llm_reward: float, columns: Sequence[str]) -> None:
         super().__init__(env)
-        self._llm_reward = llm_reward
-        self._game = self._total = self._intrinsic = 0.0
+        self._llm_reward, self._columns = llm_reward, columns
+        self._returns = Returns()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        self._game = self._total = self._intrinsic = 0.0
+        self._returns = Returns()
         return self.env.reset(**kwargs)
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._game += info["extrinsic_reward"]
-        self._intrinsic += self._llm_reward * info["intrinsic_reward"]
-        self._total += reward
+        returns = self._returns
+        returns.add(reward, info, self._llm_reward)
         if terminated or truncated:
-            info["true_objective"] = self._game
+            info["true_objective"] = returns.game_return
             info["episode_extra_stats"] = {
-                "extrinsic_return": self._total - self._intrinsic,
-                "intrinsic_return": self._intrinsic,
-                **{name: float(info[name]) for name in PROGRESS},
+                "extrinsic_return": returns.extrinsic_return,
+                "intrinsic_return": returns.intrinsic_return,
+                **{name: float(info[name]) for name in self._columns},
             }
         return observation, reward, terminated, truncated, info
 
@@ -101,7 +100,7 @@ def _shared_reward(
     return MessageRewards(score, known), loaded.threshold(quantile, normalised=normalised)
 
 
-def _recording_folder(cfg: Any, env_config: Any) -> str | None:
+def _recording_folder(cfg: Any, env_config: Any) -> Path | None:
     """A new folder for each environment of each start.
 
     NLE names recordings by process and game, and overwrites: environments of one process would
@@ -116,7 +115,7 @@ def _recording_folder(cfg: Any, env_config: Any) -> str | None:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
-        return str(folder)
+        return folder
     raise AssertionError("counting does not end")
 
 
@@ -125,14 +124,11 @@ def make_env(
 ) -> gymnasium.Env:
     """The factory that Sample Factory calls, once for each environment."""
     torch.set_num_threads(1)
-    env = gymnasium.make(
-        cfg.root_env,
-        observation_keys=OBSERVATION_KEYS,
-        save_ttyrec_every=cfg.save_ttyrec_every if env_config else 0,  # not one that is looked at
-        savedir=_recording_folder(cfg, env_config),
-    )
-    env = add_intrinsic_reward(env, cfg)
-    return EpisodeSummary(PolicyObservation(env, compact=True), cfg.llm_reward)
+    game = find_game(cfg.game)
+    record = _recording_folder(cfg, env_config)
+    env = game.make(cfg.root_env, record=record, every=cfg.save_ttyrec_every)
+    env = PolicyView(add_intrinsic_reward(env, cfg), game.policy_space, game.policy_observation)
+    return EpisodeSummary(env, cfg.llm_reward, game.info_columns)
 
 
 def message_rewards(cfg: Any) -> tuple[MessageRewards | None, float]:
@@ -147,11 +143,11 @@ def message_rewards(cfg: Any) -> tuple[MessageRewards | None, float]:
 def add_intrinsic_reward(env: gymnasium.Env, cfg: Any) -> IntrinsicReward:
     """The task with both rewards, as a run's settings say."""
     rewards, threshold = message_rewards(cfg)
+    exponent = cfg.beta_count_exponent
+    term = rewards and LearntReward(rewards, threshold=threshold, count_exponent=exponent)
     return IntrinsicReward(
         env,
-        rewards,
-        threshold=threshold,
-        count_exponent=cfg.beta_count_exponent,
+        term,
         extrinsic_reward=cfg.extrinsic_reward,
         llm_reward=cfg.llm_reward,
         reward_scale=cfg.extrinsic_scale,

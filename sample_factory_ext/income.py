@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 from sample_factory.utils.attr_dict import AttrDict
 from tqdm import tqdm
 
-import motif.games.nethack  # noqa: F401  registers the tasks
 from motif.errors import CheckpointError
-from motif.games.nethack.observations import OBSERVATION_KEYS
+from motif.games.game import find_game
 from motif.messages import decode
-from motif.play.rollout import Game, play_to_end
+from motif.play.rollout import Episode, play_to_end
 from motif.results.income import INCOME_FILE, Income, top_messages, write_income
 from sample_factory_ext.environment import add_intrinsic_reward
 from sample_factory_ext.player import CheckpointPlayer
@@ -41,7 +39,8 @@ def play_for_income(
         )
     steps = list(policy_checkpoints(run_folder)) or [None]  # None: the player says what is missing
     chosen = np.unique(np.linspace(0, len(steps) - 1, policies).round().astype(int))
-    env = add_intrinsic_reward(gymnasium.make(cfg.root_env, observation_keys=OBSERVATION_KEYS), cfg)
+    game = find_game(cfg.game)
+    env = add_intrinsic_reward(game.make(cfg.root_env), cfg)
     incomes = []
     try:
         with tqdm(total=len(chosen) * games, unit="game", desc="playing") as bar:
@@ -49,8 +48,8 @@ def play_for_income(
                 player = CheckpointPlayer(run_folder, "cpu", steps[index])
                 played = []
                 for number in range(games):
-                    game = play_to_end(env, player, cfg.llm_reward, SEED + number)
-                    played.append(game)
+                    seed = SEED + number
+                    played.append(play_to_end(game, env, player, cfg.llm_reward, seed))
                     bar.update()
                 incomes.append(sum_up(player.env_steps, played))
     finally:
@@ -71,21 +70,21 @@ def rewarded_settings(
     return cfg
 
 
-def sum_up(env_steps: int, played: list[Game]) -> Income:
+def sum_up(env_steps: int, played: list[Episode]) -> Income:
     """The games of one policy together."""
     seen: Counter[str] = Counter()
     paid: Counter[str] = Counter()
-    for game in played:
-        for message, count in game.seen.items():
+    for episode in played:
+        for message, count in episode.seen.items():
             seen[decode(message)] += count
-        for message, value in game.income.items():
+        for message, value in episode.income.items():
             paid[decode(message)] += value
     return Income(
         env_steps=env_steps,
         games=len(played),
-        steps=sum(game.length for game in played),
-        game_return=float(np.mean([game.game_return for game in played])),
-        intrinsic_return=float(np.mean([game.intrinsic_return for game in played])),
+        steps=sum(episode.length for episode in played),
+        game_return=float(np.mean([episode.game_return for episode in played])),
+        intrinsic_return=float(np.mean([episode.intrinsic_return for episode in played])),
         paid=sum(value for value in paid.values() if value > 0),
         messages=top_messages(seen, paid),
     )

@@ -73,7 +73,8 @@ ENCODER_SIZE = f"of {REWARD_ENCODER}; checks that the reward model was made with
 
 # name, default, type, help
 MOTIF_FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
-    ("root_env", "NetHackScore-v1", str, "task: a Gymnasium id of motif.games.nethack"),
+    ("game", "nethack", str, "the game: nethack, or module:Adapter of your own"),
+    ("root_env", "NetHackScore-v1", str, "task: one of the game's"),
     ("reward_dir", "", str, "run folder of the reward model; not needed with --llm_reward 0.0"),
     ("llm_reward", 0.0, float, "coefficient of the intrinsic reward; 0.0: extrinsic only"),
     ("extrinsic_reward", 1.0, float, "coefficient of the task's reward; 0.0: intrinsic only"),

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-
-import motif.games.nethack  # noqa: F401  registers the tasks
 from motif.cli import option
 from motif.device import DeviceName, resolve_device
 from motif.errors import CheckpointError, ConfigError
-from motif.games.nethack import TASKS
-from motif.games.nethack.observations import OBSERVATION_KEYS
-from motif.play.rollout import Game, play_game
+from motif.games.game import check_task, find_game
+from motif.play.rollout import Episode, Step, play_episode, seeded
 from motif.play.watchers import GifMaker, Recorder, Statistics, Terminal, Watcher
 from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
 from sample_factory_ext.income import rewarded_settings
@@ -54,41 +50,41 @@ class PlaybackConfig:
             raise ConfigError(f"--sleep {self.sleep}: seconds, 0 or more")
         if self.gif_steps < 1:
             raise ConfigError(f"--gif_steps {self.gif_steps}: 1 or more")
-        for task in (self.task, self.root_env):
-            if task is not None and task not in TASKS:
-                raise ConfigError(f"unknown --task {task}; the tasks are {', '.join(TASKS)}")
 
     @property
     def run_folder(self) -> Path:
         return Path(self.train_dir) / self.experiment
 
 
-def play(config: PlaybackConfig) -> list[Game]:
+def play(config: PlaybackConfig) -> list[Episode]:
     """Play and show ``config.num_episodes`` episodes.
 
     Raises:
         CheckpointError: the run, its policy or the reward model isn't there or is damaged.
     """
-    player = CheckpointPlayer(config.run_folder, resolve_device(config.device))
     cfg = _settings(config)
+    game = find_game(cfg.game)
+    check_task(game, cfg.root_env, "--task")
+    player = CheckpointPlayer(config.run_folder, resolve_device(config.device))
     try:
         rewards, _ = message_rewards(cfg)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; or name another with --reward_dir") from None
-    env = add_intrinsic_reward(_make_task(config, cfg.root_env), cfg)
+    env = add_intrinsic_reward(game.make(cfg.root_env, record=config.record), cfg)
     about = f"{config.run_folder}: policy of {player.env_steps:,} steps, {cfg.root_env}"
     print(about)
-    statistics = Statistics(cfg.root_env, player.env_steps)
-    watchers: list[Watcher] = [Terminal(rewards, config.render, config.sleep), statistics]
+    statistics = Statistics(game, cfg.root_env, player.env_steps)
+    watchers: list[Watcher] = [Terminal(game, rewards, config.render, config.sleep), statistics]
     if config.record:
         watchers.append(Recorder(config.record, about, rewards))
     if config.gif:
         watchers.append(GifMaker(config.gif, config.gif_steps, rewards))
     try:
-        games = []
+        episodes = []
         for number in range(config.num_episodes):
             seed = None if config.seed is None else config.seed + number
-            games.append(_play_episode(env, player, cfg.llm_reward, seed, number, watchers))
+            steps = play_episode(game, env, player, *seeded(seed), cfg.llm_reward)
+            episodes.append(_watch(steps, number, watchers))
             if config.stats:
                 statistics.write(config.stats)
             if config.render and sys.stdin.isatty() and number + 1 < config.num_episodes:
@@ -97,7 +93,7 @@ def play(config: PlaybackConfig) -> list[Game]:
         env.close()
     if config.num_episodes > 1:
         print(statistics.summary())
-    return games
+    return episodes
 
 
 def _settings(config: PlaybackConfig) -> Any:
@@ -109,26 +105,16 @@ def _settings(config: PlaybackConfig) -> Any:
     return cfg
 
 
-def _make_task(config: PlaybackConfig, task: str) -> gymnasium.Env:
-    recording = {"save_ttyrec_every": 1, "savedir": str(config.record)} if config.record else {}
-    return gymnasium.make(task, observation_keys=OBSERVATION_KEYS, **recording)
-
-
-def _play_episode(
-    env: Any,
-    player: CheckpointPlayer,
-    llm_reward: float,
-    seed: int | None,
-    number: int,
-    watchers: Sequence[Watcher],
-) -> Game:
+def _watch(
+    steps: Iterator[tuple[Step, Episode]], number: int, watchers: Sequence[Watcher]
+) -> Episode:
     try:
-        for step, game in play_game(env, player, llm_reward, seed):
+        for step, episode in steps:
             for watcher in watchers:
-                watcher.step(step, game)
+                watcher.step(step, episode)
     finally:
         for watcher in watchers:
             watcher.pause()
     for watcher in watchers:
-        watcher.end(number, game)
-    return game
+        watcher.end(number, episode)
+    return episode

@@ -8,14 +8,12 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import torch
-from nle.env.tasks import TASK_ACTIONS
 from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
 from sample_factory.model.actor_critic import create_actor_critic
 from sample_factory.model.model_utils import get_rnn_size
 
 from motif.errors import CheckpointError
-from motif.games.nethack.observations import COMPACT_SPACE, compact_observation
-from motif.types import AnyArray
+from motif.games.game import Observation, find_game
 from sample_factory_ext.run_folder import read_policy_checkpoint, read_run_config
 from sample_factory_ext.train import register_components
 
@@ -44,8 +42,9 @@ class CheckpointPlayer:
         self.env_steps = int(checkpoint["env_steps"])
         self.name = f"{run_folder.name}@{self.env_steps}"
         register_components()
-        actions = gymnasium.spaces.Discrete(len(TASK_ACTIONS))
-        self._policy = create_actor_critic(self.config, COMPACT_SPACE, actions)
+        self._game = find_game(self.config.game)
+        actions = gymnasium.spaces.Discrete(_num_actions(checkpoint["model"]))
+        self._policy = create_actor_critic(self.config, self._game.policy_space, actions)
         self._policy.model_to_device(self.device)
         try:
             self._policy.load_state_dict(checkpoint["model"])
@@ -62,9 +61,10 @@ class CheckpointPlayer:
         self._rng = rng
         self._state = torch.zeros(1, get_rnn_size(self.config), device=self.device)
 
-    def act(self, observation: Mapping[str, AnyArray]) -> int:
-        """The index of the next action, given NLE's arrays."""
-        batch = {key: array[None] for key, array in compact_observation(observation).items()}
+    def act(self, observation: Observation) -> int:
+        """The index of the next action, given the game's arrays."""
+        seen = self._game.policy_observation(observation)
+        batch = {key: array[None] for key, array in seen.items()}
         with torch.inference_mode():
             inputs = prepare_and_normalize_obs(self._policy, batch)
             core, self._state = self._policy.forward_core(
@@ -74,3 +74,7 @@ class CheckpointPlayer:
             logits = result["action_logits"][0].double().cpu().numpy()
         # Adding Gumbel noise and taking the largest draws from the softmax.
         return int(np.argmax(logits + self._rng.gumbel(size=logits.shape)))
+
+
+def _num_actions(weights: Mapping[str, torch.Tensor]) -> int:
+    return len(weights["action_parameterization.distribution_linear.bias"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,7 @@ EPISODE_COLUMNS = (
     "length",
     "extrinsic_return",  # the two parts of what the agent learns from
     "intrinsic_return",
-    "score",
-    "dlvl",
-    "gold",
-    "xlvl",
-    "scout",
-)
+)  # and the game's own, of info
 
 
 def read_run_config(run_folder: Path) -> Any:
@@ -46,7 +42,7 @@ def read_run_config(run_folder: Path) -> Any:
             f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
         )
     try:
-        return AttrDict(read_json(path))
+        return AttrDict({"game": "nethack", **read_json(path)})  # older runs are NetHack's
     except DamagedFileError as error:
         raise CheckpointError(
             f"{error}; restore it, or delete it and give scripts.main all the flags of the run "
@@ -126,11 +122,13 @@ class EpisodeLog:
     On resume the rows after the checkpoint are dropped: those games are played again.
     """
 
-    def __init__(self, run_folder: Path, resume_from: int) -> None:
+    def __init__(self, run_folder: Path, resume_from: int, info_columns: Sequence[str]) -> None:
         self.path = run_folder / "episodes.csv"
-        rows = [row for row in _read_rows(self.path) if float(row[0]) <= resume_from]
+        self._columns = (*EPISODE_COLUMNS, *info_columns)
+        rows = _read_rows(self.path, len(self._columns))
+        kept = [row for row in rows if float(row[0]) <= resume_from]
         with atomic_write(self.path) as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([EPISODE_COLUMNS, *rows])
+            csv.writer(file).writerows([self._columns, *kept])
         self._file = self.path.open("a", newline="")
         self._writer = csv.writer(self._file)
 
@@ -139,17 +137,17 @@ class EpisodeLog:
         episode = dict(message["episodic"])
         episode |= episode.pop("episode_extra_stats", {})  # batched sampling has them flat
         episode |= {"return": episode["true_objective"], "length": episode["len"]}
-        columns = [np.atleast_1d(episode[name]) for name in EPISODE_COLUMNS[1:]]
+        columns = [np.atleast_1d(episode[name]) for name in self._columns[1:]]
         steps = runner.env_steps.get(policy_id, 0)
         for values in zip(*columns):  # several games when sampling is batched
             self._writer.writerow([steps, *(f"{float(value):.6g}" for value in values)])
         self._file.flush()
 
 
-def _read_rows(path: Path) -> list[list[str]]:
+def _read_rows(path: Path, length: int) -> list[list[str]]:
     """The whole rows; what a crash or a bad disk left between them is dropped."""
     rows = read_lines(path)[1:] if path.is_file() else []
-    return [row for row in rows if numbers(row, len(EPISODE_COLUMNS))]
+    return [row for row in rows if numbers(row, length)]
 
 
 class SaveEverySteps(AlgoObserver):

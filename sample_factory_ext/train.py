@@ -17,10 +17,10 @@ from sample_factory.train import make_runner
 
 from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED
 from motif.device import resolve_device
-from motif.errors import CheckpointError, ConfigError
+from motif.errors import CheckpointError
 from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
-from motif.games.nethack import TASKS
+from motif.games.game import check_task, find_game
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args, settle_sampling
@@ -51,8 +51,8 @@ def prepare(cfg: Any) -> Any:
     """
     device = "gpu" if resolve_device(cfg.device).type == "cuda" else "cpu"
     cfg.device = cfg.cli_args["device"] = device
-    if cfg.root_env not in TASKS:
-        raise ConfigError(f"--root_env {cfg.root_env}: the tasks are {', '.join(TASKS)}")
+    game = find_game(cfg.game)
+    check_task(game, cfg.root_env, "--root_env")
     settle_sampling(cfg)
     check_reward(cfg)
     if cfg.save_ttyrec_every and cfg.save_dir:
@@ -119,7 +119,8 @@ def _run(cfg: Any, run_folder: Path, resume_from: int) -> int:
         total = cfg.train_for_env_steps * cfg.num_policies
         runner.register_observer(ProgressBar(total, resume_from))
         runner.register_observer(SaveEverySteps(cfg.save_every_steps, resume_from))
-        episodes = EpisodeLog(run_folder, resume_from)
+        columns = find_game(cfg.game).info_columns
+        episodes = EpisodeLog(run_folder, resume_from, columns)
         runner.register_episodic_stats_handler(episodes.record)
         status = runner.init()
         if status == ExperimentStatus.SUCCESS:

@@ -23,14 +23,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from motif.cli import parse_config, run
 from motif.collect.collection import CollectionConfig, collect
-from motif.collect.games import make_environment
-from motif.collect.sources import GameSource, PlayedGames
+from motif.collect.sources import GameSource, PlayedGames, open_task
 from motif.collect.ttyrec import TtyrecGames
 from motif.errors import CheckpointError
-from motif.play.players import Player, RandomPlayer
+from motif.games.game import GameAdapter, Player, find_game
+from motif.play.players import RandomPlayer
 
 
 def open_source(config: CollectionConfig) -> GameSource:
@@ -42,16 +43,13 @@ def open_source(config: CollectionConfig) -> GameSource:
     if config.ttyrec:
         folders = [Path(folder) for folder in config.ttyrec]
         return TtyrecGames(folders, config.max_episode_steps, config.seed)
-    environment = make_environment(config.task, config.max_episode_steps)
-    players = make_players(config, [int(key) for key in environment.unwrapped.actions])
-    return PlayedGames(environment, players, config.seed)
+    game = find_game("nethack")
+    env = open_task(game, config.task, config.max_episode_steps)
+    return PlayedGames(game, env, make_players(config, game, env), config.seed)
 
 
-def make_players(config: CollectionConfig, keys: Sequence[int]) -> list[Player]:
+def make_players(config: CollectionConfig, game: GameAdapter, env: Any) -> list[Player]:
     """The players in the order of ``--policy``, where ``checkpoint`` stands for all checkpoints.
-
-    Args:
-        keys: of the environment's actions.
 
     Raises:
         CheckpointError: a run folder or checkpoint is not there, or named twice.
@@ -67,13 +65,11 @@ def make_players(config: CollectionConfig, keys: Sequence[int]) -> list[Player]:
     players: list[Player] = []
     for policy in config.policy:
         if policy == "random":
-            players.append(RandomPlayer(len(keys)))
-        elif policy == "explorer":
-            from motif.games.nethack.explorer import ExplorerPlayer
-
-            players.append(ExplorerPlayer(keys))
-        else:
+            players.append(RandomPlayer(env.action_space.n))
+        elif policy == "checkpoint":
             players.extend(checkpoints)
+        else:
+            players.append(game.players[policy](env))
     return players
 
 

@@ -29,9 +29,9 @@ import numpy as np
 
 from motif.atomic_write import write_json
 from motif.cli import Terminated, option, parse_config, run
-from motif.collect.games import make_environment
-from motif.collect.sources import PlayedGames
+from motif.collect.sources import PlayedGames, open_task
 from motif.errors import ConfigError
+from motif.games.game import find_game
 from motif.pairs_dataset import PairsDataset
 from motif.play.players import RandomPlayer
 from motif.preference.label_set import load_preferences
@@ -281,9 +281,10 @@ def summarise(folders: Folders, stages: Sequence[Stage], records: Records) -> di
 
 def random_return(task: str, seed: int) -> float:
     """The mean return of a player that knows nothing, over ``RANDOM_GAMES`` games."""
-    environment = make_environment(task, max_episode_steps=5000)
-    games = PlayedGames(environment, [RandomPlayer(environment.action_space.n)], seed).games(0)
-    returns = [game.arrays["rewards"].sum() for game in itertools.islice(games, RANDOM_GAMES)]
+    game = find_game("nethack")
+    env = open_task(game, task, max_steps=5000)
+    games = PlayedGames(game, env, [RandomPlayer(env.action_space.n)], seed).games(0)
+    returns = [played.arrays["rewards"].sum() for played in itertools.islice(games, RANDOM_GAMES)]
     return float(np.mean(returns))
 
 

@@ -334,9 +334,13 @@ def test_settings_of_runs(tmp_path, content):
 )
 def test_episodes_when_a_run_goes_on(tmp_path, content):
     pytest.importorskip("sample_factory")
+    from motif.games.nethack.adapter import NetHack
     from sample_factory_ext.run_folder import EPISODE_COLUMNS, EpisodeLog
 
     (tmp_path / "episodes.csv").write_bytes(content)
-    EpisodeLog(tmp_path, 100)
+    EpisodeLog(tmp_path, 100, NetHack.info_columns)
     with contextlib.suppress(DamagedFileError):
-        assert set(read_episodes(tmp_path / "episodes.csv")) == set(EPISODE_COLUMNS)
+        assert set(read_episodes(tmp_path / "episodes.csv")) == {
+            *EPISODE_COLUMNS,
+            *NetHack.info_columns,
+        }

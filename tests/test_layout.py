@@ -22,7 +22,7 @@ ROOMS = {  # folders of motif, and the rooms that each may import when it runs
     "games": set(),
     "play": {"games", "intrinsic", "results"},
     "archive": {"preference"},
-    "collect": {"games", "play"},
+    "collect": {"games", "play", "intrinsic"},
     "annotate": {"games", "preference"},
     "reward": {"preference"},
     "results": {"games", "preference"},

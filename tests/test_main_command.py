@@ -209,7 +209,11 @@ def untouched(folder):
 @pytest.mark.parametrize(
     "spoil, flags, message",
     [
-        (untouched, "--root_env NetHackChess-v1", "--root_env NetHackChess-v1: the tasks are Net"),
+        (
+            untouched,
+            "--root_env NetHackChess-v1",
+            "unknown --root_env 'NetHackChess-v1'; there are: Net",
+        ),
         (untouched, "--eps_threshold_quantile 0.33", r"--eps_threshold_quantile 0\.33: .*choose"),
         (untouched, "--num_workers 0", "--num_workers 0: at least 1 is needed"),
         (untouched, "--save_every_steps 0", "--save_every_steps 0: at least 1 is needed"),

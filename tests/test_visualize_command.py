@@ -186,7 +186,7 @@ def test_what_cannot_be_watched_is_named(rl_run, tmp_path, capsys, spoil, messag
         ("--num_episodes 101", "--num_episodes 101: 1 to 100"),
         ("--sleep -1", r"--sleep -1.0: seconds, 0 or more"),
         ("--gif_steps 0", "--gif_steps 0: 1 or more"),
-        ("--task NetHack-v9", "unknown --task NetHack-v9; the tasks are NetHackScore-v1"),
+        ("--task NetHack-v9", "unknown --task 'NetHack-v9'; there are: NetHackScore-v1"),
         ("--render maybe", "expected True or False, got 'maybe'"),
     ],
 )

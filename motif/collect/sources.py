@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from motif.collect.games import Game, play_game
-from motif.play.players import Player
+from motif.collect.games import RecordedGame, record_game
+from motif.games.game import GameAdapter, Player, check_task
+
+if TYPE_CHECKING:
+    from motif.intrinsic.wrapper import IntrinsicReward
 
 
 class GameSource(Protocol):
@@ -17,7 +20,7 @@ class GameSource(Protocol):
     goes on with the number after the last game on disk.
     """
 
-    def games(self, first: int) -> Iterator[Game]:
+    def games(self, first: int) -> Iterator[RecordedGame]:
         """Game number ``first``, then the next ones, until there are no more."""
 
 
@@ -27,13 +30,29 @@ class PlayedGames:
     The environment is closed when the iterator is let go of.
     """
 
-    def __init__(self, environment: Any, players: Sequence[Player], seed: int) -> None:
-        self._environment, self._players, self._seed = environment, players, seed
+    def __init__(
+        self, game: GameAdapter, env: IntrinsicReward, players: Sequence[Player], seed: int
+    ) -> None:
+        self._game, self._env, self._players, self._seed = game, env, players, seed
 
-    def games(self, first: int) -> Iterator[Game]:
+    def games(self, first: int) -> Iterator[RecordedGame]:
         try:
             for index in itertools.count(first):
                 player = self._players[index % len(self._players)]
-                yield play_game(self._environment, player, self._seed, index)
+                yield record_game(self._game, self._env, player, self._seed, index)
         finally:
-            self._environment.close()
+            self._env.close()  # type: ignore[no-untyped-call]
+
+
+def open_task(game: GameAdapter, task: str, max_steps: int) -> IntrinsicReward:
+    """The task, with no reward but its own.
+
+    Raises:
+        ConfigError: the game has no such task.
+        MissingPackageError: a package that the game needs is not installed.
+    """
+    check_task(game, task, "--task")
+    env = game.make(task, max_steps=max_steps)
+    from motif.intrinsic.wrapper import IntrinsicReward
+
+    return IntrinsicReward(env, None)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from motif.atomic_write import atomic_write
-from motif.collect.games import Game
+from motif.collect.games import RecordedGame
 from motif.errors import DatasetError
 from motif.types import AnyArray
 
@@ -36,7 +36,7 @@ class Staging:
         self.folder = folder
         self.per_game: dict[str, list[Any]] = {name: [] for name in ("length", *PER_GAME)}
         self.dates: set[str] = set()
-        self._pending: list[Game] = []  # not on disk yet
+        self._pending: list[RecordedGame] = []  # not on disk yet
         for path in self._paths():
             self._read_summary(path)
 
@@ -44,7 +44,7 @@ class Staging:
         """Games so far."""
         return len(self.per_game["length"])
 
-    def add(self, game: Game, date: str) -> None:
+    def add(self, game: RecordedGame, date: str) -> None:
         """Keep ``game``, played on ``date``; a block goes to disk once it is large enough."""
         self._pending.append(game)
         self.per_game["length"].append(len(game))

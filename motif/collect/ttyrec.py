@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from motif.blstats import BLSTATS_SIZE, EXPERIENCE_LEVEL, SCORE, TURN
-from motif.collect.games import OBSERVATION_KEYS, Game
+from motif.blstats import BLSTATS_SIZE, DEPTH, EXPERIENCE_LEVEL, SCORE, TURN
+from motif.collect.games import RecordedGame
 from motif.collect.ttyrec_index import DamagedRecording, Recording, index_folder
+from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.screen import read_screens, read_status
 from motif.messages import printable
 from motif.types import AnyArray
@@ -55,7 +56,7 @@ class TtyrecGames:
         order = np.random.default_rng(seed).permutation(len(games))
         self.recorded = [games[index] for index in order]
 
-    def games(self, first: int) -> Iterator[Game]:
+    def games(self, first: int) -> Iterator[RecordedGame]:
         """The readable games from number ``first`` on."""
         number = skipped = 0
         for dataset, game in self.recorded:
@@ -75,7 +76,7 @@ class TtyrecGames:
         return int(rng.integers(max(frames - self._longest, 0) + 1))
 
 
-def read_game(recording: Recording, start: int, longest: int) -> Game:
+def read_game(recording: Recording, start: int, longest: int) -> RecordedGame:
     """``longest`` frames from frame ``start`` on, and how the whole game ended."""
     kept: list[dict[str, AnyArray]] = []
     position, final = 0, np.zeros(BLSTATS_SIZE, dtype=np.int64)
@@ -89,15 +90,16 @@ def read_game(recording: Recording, start: int, longest: int) -> Game:
             kept.append(_observe(part, kept[-1] if kept else None))
         final = _last_status(chunk, final)
         position += length
-    arrays = {key: np.concatenate([part[key] for part in kept]) for key in OBSERVATION_KEYS}
+    arrays = {key: np.concatenate([part[key] for part in kept]) for key in NetHack.arrays}
     score = arrays["blstats"][:, SCORE]
     arrays["rewards"] = np.diff(score, prepend=score[:1]).astype(np.float32)
     facts = recording.facts
-    return Game(
+    return RecordedGame(
         arrays,
         score=int(final[SCORE] or facts["points"] or 0),
         turns=int(final[TURN] or facts["turns"] or 0),
         experience_level=int(final[EXPERIENCE_LEVEL]),
+        deepest_level=int(arrays["blstats"][:, DEPTH].max()),
         character=_character(facts),
         player=facts["name"] or UNKNOWN,
     )

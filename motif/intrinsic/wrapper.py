@@ -1,16 +1,17 @@
-"""The intrinsic reward: what a message is worth, how it fades, when it is paid.
+"""The intrinsic reward as a Gymnasium wrapper: when it is paid, and how it joins the task's own.
 
-Paper section 3 ("intrinsic reward" and its normalisation). Works with any
-Gymnasium environment that observes ``message``, without Sample Factory::
+Paper section 3. Works with any environment that observes or reports a text as ``message``,
+NetHack or not, without Sample Factory::
 
     import functools, gymnasium, motif.games.nethack
-    from motif.intrinsic.wrapper import IntrinsicReward, MessageRewards
+    from motif.intrinsic.terms import LearntReward, MessageRewards
+    from motif.intrinsic.wrapper import IntrinsicReward
     from motif.reward.checkpoint import load_reward_model, score_messages
 
     model = load_reward_model("train_dir/reward_saving_dir/standard_reward")
     rewards = MessageRewards(functools.partial(score_messages, model))
-    env = gymnasium.make("NetHackScore-v1")
-    env = IntrinsicReward(env, rewards, threshold=model.threshold(0.5), llm_reward=0.1)
+    term = LearntReward(rewards, threshold=model.threshold(0.5))
+    env = IntrinsicReward(gymnasium.make("NetHackScore-v1"), term, llm_reward=0.1)
     observation, info = env.reset()
     observation, reward, terminated, truncated, info = env.step(0)
     print(reward, info["extrinsic_reward"], info["intrinsic_reward"])
@@ -20,28 +21,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from motif.types import AnyArray, MessageArray
+from motif.intrinsic.terms import RewardTerm
+from motif.messages import encode
 
 REWARD_CLIP = 10.0  # of the scaled extrinsic reward
-MEMO_LIMIT = 200_000  # messages; a game meets some tens of thousands in its lifetime
-
-
-def shape_intrinsic_reward(
-    reward: float, count: int, *, threshold: float, count_exponent: float
-) -> float:
-    """``1[reward > threshold] * reward / count ** count_exponent`` (paper, equation 2 and below).
-
-    Args:
-        reward: normalised reward of the message.
-        count: how often it was seen in this episode, this time included (at least 1).
-    """
-    return reward / count**count_exponent if reward > threshold else 0.0
 
 
 def combine_rewards(
@@ -61,36 +50,18 @@ def combine_rewards(
     return extrinsic_reward * clipped + llm_reward * intrinsic
 
 
-class MessageRewards(dict[bytes, float]):
-    """The reward of a message of 256 bytes: ``rewards[message]``, computed once a process.
+def message_of(observation: Any, info: Mapping[str, Any]) -> bytes:
+    """The 256 bytes of an environment's text: ``message`` of its observation, or of its info.
 
-    The reward is a pure function of the message's bytes and few messages are new (about 1 % of
-    steps), so the dictionary nearly always has the answer.
-
-    Args:
-        score: rewards (U,) of messages (U, 256) uint8; what a trained reward model computes.
-        known: messages (U, 256) and their rewards (U,), those of the training set say.
-        limit: further messages kept; beyond it they are scored each time.
+    Raises:
+        KeyError: neither has one.
     """
-
-    def __init__(
-        self,
-        score: Callable[[MessageArray], AnyArray],
-        known: tuple[MessageArray, AnyArray] | None = None,
-        limit: int = MEMO_LIMIT,
-    ) -> None:
-        super().__init__()
-        self._score = score
-        if known is not None:
-            messages, rewards = known
-            self.update(zip((row.tobytes() for row in messages), rewards.tolist()))
-        self._limit = limit + len(self)
-
-    def __missing__(self, message: bytes) -> float:
-        reward = float(self._score(np.frombuffer(message, np.uint8)[None])[0])
-        if len(self) < self._limit:
-            self[message] = reward
-        return reward
+    seen = isinstance(observation, Mapping) and "message" in observation
+    message = observation["message"] if seen else info["message"]
+    if isinstance(message, np.ndarray):
+        return message.tobytes()
+    text = message.decode("latin-1") if isinstance(message, bytes) else message
+    return encode(text).tobytes()
 
 
 class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -99,12 +70,10 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     The message seen *before* an action is paid with that action's step, as in the release, whose
     learner reads the batch's observations: the message of the reset counts, the last of an episode
     never does. ``info`` gains ``extrinsic_reward`` (the task's own) and ``intrinsic_reward``
-    (shaped, before its coefficient).
+    (the term's, before its coefficient).
 
     Args:
-        rewards: reward of a message; None: extrinsic only.
-        threshold: messages at or below it are worth nothing.
-        count_exponent: how fast a message fades within an episode.
+        term: what an observation is worth; None: extrinsic only.
         extrinsic_reward, llm_reward: coefficients of the two parts.
         reward_scale, reward_clip: of the extrinsic part alone.
     """
@@ -112,20 +81,15 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
-        rewards: Mapping[bytes, float] | None,
+        term: RewardTerm | None,
         *,
-        threshold: float = float("-inf"),
-        count_exponent: float = 3.0,
         extrinsic_reward: float = 1.0,
         llm_reward: float = 0.1,
         reward_scale: float = 1.0,
         reward_clip: float = REWARD_CLIP,
     ) -> None:
         super().__init__(env)
-        self._rewards = rewards
-        self._shape = functools.partial(
-            shape_intrinsic_reward, threshold=threshold, count_exponent=count_exponent
-        )
+        self.term = term
         self._combine = functools.partial(
             combine_rewards,
             extrinsic_reward=extrinsic_reward,
@@ -133,26 +97,20 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
             reward_scale=reward_scale,
             reward_clip=reward_clip,
         )
-        self._counts: dict[bytes, int] = {}
         self._held = 0.0
 
-    def reset(self, **kwargs: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(**kwargs)
-        self._counts = {}
-        self._held = self._shaped(observation["message"])
+        if self.term is not None:
+            self.term.reset()
+            self._held = self.term.observe(message_of(observation, info), observation)
         return observation, info
 
-    def step(self, action: int) -> tuple[dict[str, AnyArray], float, bool, bool, dict[str, Any]]:
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         extrinsic = float(reward)
         info["extrinsic_reward"], info["intrinsic_reward"] = extrinsic, self._held
         combined = self._combine(extrinsic, self._held)
-        self._held = self._shaped(observation["message"])
+        if self.term is not None:
+            self._held = self.term.observe(message_of(observation, info), observation)
         return observation, combined, terminated, truncated, info
-
-    def _shaped(self, message: AnyArray) -> float:
-        if self._rewards is None:
-            return 0.0
-        key = message.tobytes()
-        count = self._counts[key] = self._counts.get(key, 0) + 1
-        return self._shape(self._rewards[key], count)

@@ -11,8 +11,13 @@ from typing import Any
 import numpy as np
 
 from motif.atomic_write import write_json
+from motif.games.game import GameAdapter
 from motif.games.nethack.kinds import count_kinds
-from motif.games.nethack.rendering import (
+from motif.messages import decode, printable
+from motif.play.gif import Screen, with_caption, write_gif
+from motif.play.replay import Replay
+from motif.play.rollout import Episode, Step, succeeded
+from motif.play.terminal import (
     BAD,
     GOOD,
     HIDE_CURSOR,
@@ -21,10 +26,6 @@ from motif.games.nethack.rendering import (
     SHOW_CURSOR,
     screen_text,
 )
-from motif.messages import decode, printable
-from motif.play.gif import Screen, with_caption, write_gif
-from motif.play.replay import Replay
-from motif.play.rollout import Game, Step, succeeded
 from motif.results.intervals import wilson
 
 MESSAGES_SHOWN = 100
@@ -37,29 +38,30 @@ Rewards = Mapping[bytes, float] | None  # normalised reward of a message, if the
 class Watcher:
     """Is shown each step of each game; does nothing of itself."""
 
-    def step(self, step: Step, game: Game) -> None:
+    def step(self, step: Step, episode: Episode) -> None:
         """A step was played; ``step.observation`` must be copied to be kept."""
 
     def pause(self) -> None:
         """The game is over or was interrupted."""
 
-    def end(self, number: int, game: Game) -> None:
+    def end(self, number: int, episode: Episode) -> None:
         """Game ``number`` (from 0) is over."""
 
 
 class Terminal(Watcher):
     """Draws the game, and after it lists its most frequent messages."""
 
-    def __init__(self, rewards: Rewards, render: bool, sleep: float) -> None:
-        self._rewards, self._render, self._sleep = rewards, render, sleep
+    def __init__(self, game: GameAdapter, rewards: Rewards, render: bool, sleep: float) -> None:
+        self._game, self._rewards, self._render, self._sleep = game, rewards, render, sleep
         self._hidden = False
 
-    def step(self, step: Step, game: Game) -> None:
+    def step(self, step: Step, episode: Episode) -> None:
         if step.ended:
             return
         if self._render:
             self._hide()
-            print(f"{HOME_AND_CLEAR}{self._screen(step)}\n{self._below(step, game)}", flush=True)
+            screen = "" if step.screen is None else screen_text(*step.screen) + "\n"
+            print(f"{HOME_AND_CLEAR}{screen}{self._below(step, episode)}", flush=True)
         time.sleep(self._sleep)
 
     def _hide(self) -> None:
@@ -67,20 +69,18 @@ class Terminal(Watcher):
             print(HIDE_CURSOR, end="")
             self._hidden = True
 
-    def _screen(self, step: Step) -> str:
-        return screen_text(step.observation["tty_chars"], step.observation["tty_colors"])
-
-    def _below(self, step: Step, game: Game) -> str:
+    def _below(self, step: Step, episode: Episode) -> str:
         worth, color = "none", ""
         if self._rewards is not None:
             reward = self._rewards[step.message]
             worth, color = f"{reward:+.3f}", GOOD if reward > 0 else BAD
         message = printable(decode(step.message).replace("\n", " ")) or "(no message)"
         return (
-            f"step {game.length}  reward {step.reward:+.2f}  return {game.game_return:.2f}  "
+            f"step {episode.length}  reward {step.reward:+.2f}  return {episode.game_return:.2f}  "
             f"intrinsic (normalised) {color}{worth}{RESET}  seen {step.count}x\n"
-            f"so far: extrinsic {game.extrinsic_return:.3f}  intrinsic {game.intrinsic_return:.3f}"
-            f"  (this step {step.intrinsic:+.4f})\n{color}{message[:COLUMNS]}{RESET}"
+            f"so far: extrinsic {episode.extrinsic_return:.3f}  "
+            f"intrinsic {episode.intrinsic_return:.3f}  (this step {step.intrinsic:+.4f})\n"
+            f"{color}{message[:COLUMNS]}{RESET}"
         )
 
     def pause(self) -> None:
@@ -88,16 +88,14 @@ class Terminal(Watcher):
             print(SHOW_CURSOR, end="")
             self._hidden = False
 
-    def end(self, number: int, game: Game) -> None:
+    def end(self, number: int, episode: Episode) -> None:
         print(f"\nthe {MESSAGES_SHOWN} most frequent messages, times seen and normalised reward:")
-        for message, count in game.seen.most_common(MESSAGES_SHOWN):
+        for message, count in episode.seen.most_common(MESSAGES_SHOWN):
             worth = "" if self._rewards is None else f"{self._rewards[message]:+8.3f}"
             print(f"{count:6d} {worth}  {printable(decode(message)) or '(no message)'}")
-        info = game.info
+        shown = "".join(f", {name} {episode.info[name]}" for name in self._game.info_columns)
         print(
-            f"episode {number + 1}: {game.length} steps, return {game.game_return:.2f}, score "
-            f"{info['score']}, dungeon level {info['dlvl']}, gold {info['gold']}, experience level "
-            f"{info['xlvl']}"
+            f"episode {number + 1}: {episode.length} steps, return {episode.game_return:.2f}{shown}"
         )
 
 
@@ -108,12 +106,11 @@ class Recorder(Watcher):
         self._folder, self._about, self._rewards = folder, about, rewards
         self._replay = Replay("", "")
 
-    def step(self, step: Step, game: Game) -> None:
-        if game.length == 0:
+    def step(self, step: Step, episode: Episode) -> None:
+        if episode.length == 0:
             self._replay = Replay("A game of Motif's agent", self._about)
-        seen = step.observation
         self._replay.add(
-            None if step.ended else (seen["tty_chars"], seen["tty_colors"]),
+            step.screen,
             step.message,
             worth=None if self._rewards is None else self._rewards[step.message],
             count=step.count,
@@ -121,31 +118,30 @@ class Recorder(Watcher):
             intrinsic=step.intrinsic,
         )
 
-    def end(self, number: int, game: Game) -> None:
+    def end(self, number: int, episode: Episode) -> None:
         path = self._folder / f"episode_{number + 1:03d}.html"
         self._replay.write(path)
         print(f"replay: {path}")
 
 
 class GifMaker(Watcher):
-    """Films the first steps of the first game."""
+    """Films the first steps of the first episode."""
 
     def __init__(self, path: Path, steps: int, rewards: Rewards) -> None:
         self._path, self._steps, self._rewards = path, steps, rewards
         self._screens: list[Screen] = []
 
-    def step(self, step: Step, game: Game) -> None:
-        if step.ended or len(self._screens) >= self._steps:
+    def step(self, step: Step, episode: Episode) -> None:
+        if step.screen is None or len(self._screens) >= self._steps:
             return
         worth = "" if self._rewards is None else f"  message {self._rewards[step.message]:+.2f}"
         caption = (
-            f" step {game.length}  return {game.game_return:.2f}  intrinsic "
-            f"{game.intrinsic_return:.3f}{worth}  seen {step.count}x"
+            f" step {episode.length}  return {episode.game_return:.2f}  intrinsic "
+            f"{episode.intrinsic_return:.3f}{worth}  seen {step.count}x"
         )
-        seen = step.observation
-        self._screens.append(with_caption(seen["tty_chars"], seen["tty_colors"], caption))
+        self._screens.append(with_caption(*step.screen, caption))
 
-    def end(self, number: int, game: Game) -> None:
+    def end(self, number: int, episode: Episode) -> None:
         if number == 0:
             write_gif(self._path, self._screens, GIF_MILLISECONDS)
             self._screens = self._screens[:0]
@@ -156,23 +152,21 @@ class GifMaker(Watcher):
 class Statistics(Watcher):
     """What the games came to: a row each, and means over them."""
 
-    def __init__(self, task: str, env_steps: int) -> None:
-        self._task, self._env_steps = task, env_steps
+    def __init__(self, game: GameAdapter, task: str, env_steps: int) -> None:
+        self._game, self._task, self._env_steps = game, task, env_steps
         self._rows: list[dict[str, Any]] = []
 
-    def end(self, number: int, game: Game) -> None:
-        info = {name: int(game.info[name]) for name in ("score", "dlvl", "gold", "xlvl", "scout")}
+    def end(self, number: int, episode: Episode) -> None:
+        columns = (*self._game.info_columns, *self._game.more_columns)
         self._rows.append(
             {
-                "return": round(game.game_return, 6),
-                "extrinsic_return": round(game.extrinsic_return, 6),
-                "intrinsic_return": round(game.intrinsic_return, 6),
-                "length": game.length,
-                "turns": game.turns,
-                "deepest": game.deepest,
-                **info,
-                "success": succeeded(self._task, game),
-                **count_kinds({decode(text): count for text, count in game.seen.items()}),
+                "return": round(episode.game_return, 6),
+                "extrinsic_return": round(episode.extrinsic_return, 6),
+                "intrinsic_return": round(episode.intrinsic_return, 6),
+                "length": episode.length,
+                **{name: episode.info[name] for name in columns},
+                "success": succeeded(self._game, self._task, episode),
+                **count_kinds({decode(text): count for text, count in episode.seen.items()}),
             }
         )
 
@@ -214,7 +208,7 @@ class Statistics(Watcher):
     def summary(self) -> str:
         """One line."""
         content = self.content()
-        shown = ("return", "intrinsic_return", "score", "dlvl", "gold", "xlvl", "turns")
+        shown = ("return", "intrinsic_return", "length", *self._game.info_columns)
         means = ", ".join(f"{name} {content['means'][name]['mean']:.4g}" for name in shown)
         line = f"mean of {content['games']} episodes: {means}"
         if wins := content["success"]:

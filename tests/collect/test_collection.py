@@ -20,15 +20,17 @@ import pytest
 
 from motif.collect import collection, staging
 from motif.collect.collection import CollectionConfig, collect
-from motif.collect.games import Game, make_environment
-from motif.collect.sources import PlayedGames
+from motif.collect.games import RecordedGame
+from motif.collect.sources import PlayedGames, open_task
 from motif.errors import ConfigError, DatasetError
+from motif.games.nethack.adapter import NetHack
 from motif.pairs_dataset import ARRAYS, PairsDataset
 from motif.play.players import RandomPlayer
 
 pytestmark = pytest.mark.nle
 
 PAIRS = 600
+GAME = NetHack()
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def config_for(directory: Path, **settings: object) -> CollectionConfig:
 
 
 def played_by(player: RandomPlayer, task: str = "NetHackScore-v1", seed: int = 5) -> PlayedGames:
-    return PlayedGames(make_environment(task, 100), [player], seed)
+    return PlayedGames(GAME, open_task(GAME, task, 100), [player], seed)
 
 
 def random_games() -> PlayedGames:
@@ -174,8 +176,8 @@ def test_rare_sampling_resumes_too(tmp_path, rare_reference):
 def test_provenance_tells_how_each_player_did(tmp_path):
     players = [RandomPlayer(23), RandomPlayer(23)]
     players[1].name = "other"
-    environment = make_environment("NetHackScore-v1", 100)
-    collect(config_for(tmp_path), lambda: PlayedGames(environment, players, 5))
+    environment = open_task(GAME, "NetHackScore-v1", 100)
+    collect(config_for(tmp_path), lambda: PlayedGames(GAME, environment, players, 5))
     made = json.loads((tmp_path / "collection.json").read_text())
     games = list(itertools.islice(random_games().games(0), made["games"]))
     assert set(made["players"]) == {"random", "other"}
@@ -211,7 +213,7 @@ def test_a_crash_while_the_parts_are_renamed_loses_nothing(tmp_path, reference, 
 KILLED_RUN = """
 import sys, time
 from motif.collect import staging
-from motif.collect.games import Game, make_environment
+from motif.collect.games import RecordedGame
 from motif.play.players import RandomPlayer
 from motif.collect.sources import PlayedGames
 staging.OBSERVATIONS_PER_BLOCK = 300
@@ -273,10 +275,10 @@ def test_other_settings_are_refused_for_a_dataset_that_was_begun(tmp_path):
 class FiniteGames:
     """A few games from somewhere else."""
 
-    def __init__(self, games: list[Game]) -> None:
+    def __init__(self, games: list[RecordedGame]) -> None:
         self._games = games
 
-    def games(self, first: int) -> Iterator[Game]:
+    def games(self, first: int) -> Iterator[RecordedGame]:
         yield from self._games[first:]
 
 

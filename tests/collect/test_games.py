@@ -6,22 +6,26 @@ import numpy as np
 import pytest
 
 from motif import messages
-from motif.collect.games import make_environment, play_game
+from motif.collect.games import record_game
+from motif.collect.sources import open_task
 from motif.errors import ConfigError
+from motif.games.game import check_task
+from motif.games.nethack.adapter import NetHack
 from motif.play.players import RandomPlayer
 
 pytestmark = pytest.mark.nle
+GAME = NetHack()
 
 
 @pytest.fixture
 def environment():
-    made = make_environment("NetHackScore-v1", 120)
+    made = open_task(GAME, "NetHackScore-v1", 120)
     yield made
     made.close()
 
 
 def play(environment, seed, index):
-    return play_game(environment, RandomPlayer(environment.action_space.n), seed, index)
+    return record_game(GAME, environment, RandomPlayer(environment.action_space.n), seed, index)
 
 
 def test_a_game_has_every_array_and_starts_with_the_reset_observation(environment):
@@ -65,7 +69,7 @@ def test_rewards_are_those_of_the_step_that_led_to_the_observation(environment):
 def test_a_game_depends_on_seed_and_index_not_on_the_games_before(environment):
     for index in range(3):
         third = play(environment, 5, index)
-    fresh = make_environment("NetHackScore-v1", 120)
+    fresh = open_task(GAME, "NetHackScore-v1", 120)
     alone = play(fresh, 5, 2)
     fresh.close()
     assert {key: third.arrays[key].tobytes() for key in third.arrays} == {
@@ -77,7 +81,7 @@ def test_a_game_depends_on_seed_and_index_not_on_the_games_before(environment):
 
 
 def test_the_screen_of_a_dead_hero_is_not_an_observation():
-    environment = make_environment("NetHackScore-v1", 5000)
+    environment = open_task(GAME, "NetHackScore-v1", 5000)
     for index in range(20):
         game = play(environment, 1, index)
         if len(game) < 5000:
@@ -91,7 +95,7 @@ def test_the_screen_of_a_dead_hero_is_not_an_observation():
 
 def test_unknown_task_lists_the_tasks():
     with pytest.raises(ConfigError, match=r"'NetHackChess-v1'; there are: NetHackScore-v1, "):
-        make_environment("NetHackChess-v1", 100)
+        check_task(GAME, "NetHackChess-v1", "--task")
 
 
 def test_random_player_follows_its_generator():

@@ -6,11 +6,12 @@ import itertools
 
 import pytest
 
-from motif.collect.games import make_environment
-from motif.collect.sources import PlayedGames
+from motif.collect.sources import PlayedGames, open_task
+from motif.games.nethack.adapter import NetHack
 from motif.play.players import RandomPlayer
 
 pytestmark = pytest.mark.nle
+GAME = NetHack()
 
 
 class NamedPlayer(RandomPlayer):
@@ -20,7 +21,9 @@ class NamedPlayer(RandomPlayer):
 
 
 def play(names: str, first: int, count: int) -> list[tuple[str, bytes]]:
-    source = PlayedGames(make_environment("NetHackScore-v1", 30), [*map(NamedPlayer, names)], 5)
+    source = PlayedGames(
+        GAME, open_task(GAME, "NetHackScore-v1", 30), [*map(NamedPlayer, names)], 5
+    )
     games = itertools.islice(source.games(first), count)
     return [(game.player, game.arrays["tty_chars"].tobytes()) for game in games]
 
@@ -35,10 +38,10 @@ def test_a_number_is_a_game_wherever_one_starts():
 
 
 def test_the_environment_is_closed_with_the_games():
-    environment = make_environment("NetHackScore-v1", 30)
+    environment = open_task(GAME, "NetHackScore-v1", 30)
     closed = []
     environment.close = lambda: closed.append(True)
-    games = PlayedGames(environment, [RandomPlayer(23)], 5).games(0)
+    games = PlayedGames(GAME, environment, [RandomPlayer(23)], 5).games(0)
     next(games)
     assert not closed
     games.close()

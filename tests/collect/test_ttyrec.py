@@ -17,7 +17,7 @@ from ttyrec_agreement import compare, record
 
 from motif.collect import staging
 from motif.collect.collection import CollectionConfig, collect
-from motif.collect.games import Game
+from motif.collect.games import RecordedGame
 from motif.collect.ttyrec import TtyrecGames
 from motif.collect.ttyrec_index import DamagedRecording, Recording, count_frames, index_folder
 from motif.errors import ConfigError, DatasetError
@@ -44,7 +44,7 @@ def ttyrecs(recorded) -> list[Path]:
     return sorted(recorded[0].glob("*/*.bz2"))
 
 
-def games_of(*folders: Path, longest: int = 100_000, seed: int = 0) -> list[Game]:
+def games_of(*folders: Path, longest: int = 100_000, seed: int = 0) -> list[RecordedGame]:
     return list(TtyrecGames(folders, longest, seed).games(0))
 
 

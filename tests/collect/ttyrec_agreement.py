@@ -20,11 +20,11 @@ from nle import nethack
 
 import motif.games.nethack  # noqa: F401  registers the tasks
 from benchmarks.env_steps import KeyRecorder
-from motif.collect.games import CHARACTER
 from motif.collect.ttyrec import read_game
 from motif.collect.ttyrec_index import Recording, index_folder
+from motif.games.game import Player
+from motif.games.nethack.adapter import NetHack
 from motif.messages import decode
-from motif.play.players import Player
 from motif.types import AnyArray
 
 FIELDS = {
@@ -59,7 +59,7 @@ def record(
     spec = copy.deepcopy(gymnasium.spec("NetHackScore-v1"))
     spec.kwargs |= {
         "observation_keys": ("message", "blstats", "tty_chars", "tty_colors", "glyphs"),
-        "character": CHARACTER,
+        "character": NetHack.character,
         "max_episode_steps": steps,
         "save_ttyrec_every": 1,
         "savedir": str(folder / "run"),

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motif.intrinsic import wrapper as intrinsic_reward
-from motif.intrinsic.wrapper import (
-    IntrinsicReward,
+from motif.intrinsic import wrapper
+from motif.intrinsic.terms import (
+    LearntReward,
+    MessageCounts,
     MessageRewards,
-    combine_rewards,
     shape_intrinsic_reward,
 )
+from motif.intrinsic.wrapper import IntrinsicReward, combine_rewards, message_of
 from motif.messages import encode
 
 RECIPE = {"extrinsic_reward": 0.1, "llm_reward": 0.1, "reward_scale": 0.1}
@@ -163,7 +164,11 @@ class Episodes(gymnasium.Env):
         return {"message": self.buffer}
 
 
-TIMING = {"threshold": 0.5, "count_exponent": 3.0, "reward_scale": 1.0, "extrinsic_reward": 0.0}
+TIMING = {"reward_scale": 1.0, "extrinsic_reward": 0.0}
+
+
+def learnt(**rewards):
+    return LearntReward(MessageRewards(Scorer(**rewards)), threshold=0.5, count_exponent=3.0)
 
 
 def play(env, **settings):
@@ -178,25 +183,25 @@ def play(env, **settings):
 
 
 def test_a_message_is_paid_by_the_step_after_it_and_the_last_one_never():
-    rewards = MessageRewards(Scorer(reset=1.0, one=2.0, two=4.0, three=8.0, last=1000.0))
+    term = learnt(reset=1.0, one=2.0, two=4.0, three=8.0, last=1000.0)
     env = IntrinsicReward(
-        Episodes(["reset", "one", "two", "three", "last"]), rewards, llm_reward=1.0, **TIMING
+        Episodes(["reset", "one", "two", "three", "last"]), term, llm_reward=1.0, **TIMING
     )
     assert play(env) == [1.0, 2.0, 4.0, 8.0]
 
 
 def test_counts_include_the_reset_and_empty_messages_and_restart_with_the_episode():
     episode = ["gold", "gold", "", "gold", ""]
-    rewards = MessageRewards(Scorer(gold=27.0, **{"": 8.0}))
-    env = IntrinsicReward(Episodes(episode, episode), rewards, llm_reward=1.0, **TIMING)
+    term = learnt(gold=27.0, **{"": 8.0})
+    env = IntrinsicReward(Episodes(episode, episode), term, llm_reward=1.0, **TIMING)
     for _ in range(2):
         assert play(env) == [27.0, 27.0 / 8, 8.0, 1.0]
 
 
 def test_an_unfinished_episode_leaves_nothing_behind():
-    rewards = MessageRewards(Scorer(gold=8.0, other=1.0))
+    term = learnt(gold=8.0, other=1.0)
     env = IntrinsicReward(
-        Episodes(["gold"] * 3, ["other", "gold", "x", "x", "x"]), rewards, llm_reward=1.0, **TIMING
+        Episodes(["gold"] * 3, ["other", "gold", "x", "x", "x"]), term, llm_reward=1.0, **TIMING
     )
     env.reset()
     env.step(0)
@@ -204,9 +209,9 @@ def test_an_unfinished_episode_leaves_nothing_behind():
 
 
 def test_exactly_the_same_bytes_count_as_the_same_message():
-    rewards = MessageRewards(Scorer(café=8.0, cafe=1.0))
+    term = learnt(café=8.0, cafe=1.0)
     episode = ["caf\xe9", "cafe", "caf\xe9 ", "caf\xe9", ""]
-    env = IntrinsicReward(Episodes(episode), rewards, llm_reward=1.0, **TIMING)
+    env = IntrinsicReward(Episodes(episode), term, llm_reward=1.0, **TIMING)
     assert play(env) == [8.0, 1.0, 0.0, 1.0]
 
 
@@ -216,6 +221,44 @@ def test_without_rewards_only_the_task_pays():
     steps = [env.step(0) for _ in range(4)]
     assert [step[1] for step in steps] == [1.0, 2.0, 3.0, 4.0]
     assert {step[4]["intrinsic_reward"] for step in steps} == {0.0}
+
+
+def test_counts_pay_every_message_alike():
+    env = IntrinsicReward(
+        Episodes(["a", "b", "a", "a", "b"]), MessageCounts(), llm_reward=1.0, **TIMING
+    )
+    assert play(env) == [1.0, 1.0, 1 / 8, 1 / 27]
+
+
+class Reporter(Episodes):
+    """Tells its text in ``info``, as what ``kind`` makes of it."""
+
+    def __init__(self, kind, *episodes):
+        super().__init__(*episodes)
+        self.kind = kind
+
+    def reset(self, **settings):
+        observation, info = super().reset(**settings)
+        return 0, {**info, "message": self.kind(bytes(observation["message"]))}
+
+    def step(self, action):
+        observation, *rest, info = super().step(action)
+        return 0, *rest, {**info, "message": self.kind(bytes(observation["message"]))}
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda raw: raw, lambda raw: raw.rstrip(b"\0").decode(), lambda raw: raw.rstrip(b"\0")]
+)
+def test_an_environment_may_report_its_text_instead(kind):
+    env = IntrinsicReward(
+        Reporter(kind, ["gold", "x", "gold", "x", "x"]), learnt(gold=8.0), llm_reward=1.0, **TIMING
+    )
+    assert play(env) == [8.0, 0.0, 1.0, 0.0]
+
+
+def test_an_environment_without_text_is_told_so():
+    with pytest.raises(KeyError, match="message"):
+        message_of({"picture": 0}, {})
 
 
 def test_the_rest_passes_through():
@@ -231,7 +274,7 @@ def test_the_rest_passes_through():
 def test_on_live_games_the_reward_is_the_sum_of_its_parts():
     env = gymnasium.make("NetHackScore-v1", observation_keys=("message",))
     rewards = MessageRewards(lambda messages_UC: messages_UC.astype(np.float64).mean(axis=1) / 9)
-    env = IntrinsicReward(env, rewards, threshold=0.1, **RECIPE)
+    env = IntrinsicReward(env, LearntReward(rewards, threshold=0.1), **RECIPE)
     env.unwrapped.seed(1, 2, False)
     rng = np.random.default_rng(0)
     observation, _ = env.reset()
@@ -253,7 +296,7 @@ def test_on_live_games_the_reward_is_the_sum_of_its_parts():
 
 @pytest.mark.nle
 def test_the_ten_lines_of_the_docstring_run(reward_folder, capsys):
-    code = textwrap.dedent(inspect.getdoc(intrinsic_reward).partition("::\n")[2])
+    code = textwrap.dedent(inspect.getdoc(wrapper).partition("::\n")[2])
     folder = '"train_dir/reward_saving_dir/standard_reward"'
     assert folder in code
     exec(code.replace(folder, repr(str(reward_folder))), {})

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gymnasium
 import pytest
 from rl_command import short_games
 
-from motif.games.nethack.observations import OBSERVATION_KEYS
-from motif.play.rollout import Game, play_game, play_to_end, succeeded
+from motif.games.nethack.adapter import NetHack
+from motif.play.rollout import Returns, play_episode, play_to_end, seeded, succeeded
 from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
 from sample_factory_ext.player import CheckpointPlayer
 
 pytestmark = pytest.mark.nle
+GAME = NetHack()
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def table(rl_run):
     """The player of the short run, its settings, and its task with both rewards."""
     player = CheckpointPlayer(rl_run)
     with short_games(15):
-        env = gymnasium.make(player.config.root_env, observation_keys=OBSERVATION_KEYS)
+        env = GAME.make(player.config.root_env)
         yield player, player.config, add_intrinsic_reward(env, player.config)
         env.close()
 
@@ -28,7 +28,7 @@ def test_a_message_is_paid_with_the_next_step_and_fades(table):
     player, cfg, env = table
     rewards, threshold = message_rewards(cfg)
     held, seen = None, {}
-    for step, game in play_game(env, player, cfg.llm_reward, seed=3):
+    for step, game in play_episode(GAME, env, player, *seeded(3), cfg.llm_reward):
         if held is not None:
             assert step.intrinsic == pytest.approx(held)
         seen[step.message] = seen.get(step.message, 0) + 1
@@ -43,9 +43,11 @@ def test_a_message_is_paid_with_the_next_step_and_fades(table):
 
 def test_a_seed_plays_the_same_game(table):
     player, cfg, env = table
-    first, again, other = (play_to_end(env, player, cfg.llm_reward, seed) for seed in (3, 3, 4))
+    first, again, other = (
+        play_to_end(GAME, env, player, cfg.llm_reward, seed) for seed in (3, 3, 4)
+    )
     assert first == again != other
-    assert 1 <= first.turns <= 16
+    assert 1 <= first.info["turns"] <= 16
 
 
 @pytest.mark.parametrize(
@@ -57,4 +59,4 @@ def test_a_seed_plays_the_same_game(table):
     ],
 )
 def test_success(task, game_return, success):
-    assert succeeded(task, Game({}, game_return=game_return)) is success
+    assert succeeded(GAME, task, Returns(game_return)) is success

@@ -9,6 +9,7 @@ import torch
 from rl_command import short_games
 
 from motif.errors import CheckpointError
+from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.observations import COMPACT_SPACE
 from motif.messages import encode
 from motif.reward.checkpoint import load_reward_model
@@ -183,7 +184,7 @@ def test_one_thread_a_process():
 def test_environments_of_a_process_share_one_memo(reward_folder):
     cfg = settings(reward_folder)
     envs = [make_env(ENVIRONMENT, cfg) for _ in range(2)]
-    memos = [vars(env.env.env)["_rewards"] for env in envs]
+    memos = [env.env.env.term.rewards for env in envs]
     assert memos[0] is memos[1]
     for env in envs:
         env.close()
@@ -243,7 +244,7 @@ def test_summary_of_a_truncated_episode():
             info |= {"gold": 3, "xlvl": 4, "scout": 5}
             return None, 0.5 * 2 + 0.1 * 3, False, True, info
 
-    env = EpisodeSummary(Truncated(), llm_reward=0.1)
+    env = EpisodeSummary(Truncated(), 0.1, NetHack.info_columns)
     env.reset()
     info = env.step(0)[4]
     assert info["true_objective"] == 2.0

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
 from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
 
-import motif.games.nethack  # noqa: F401  registers the tasks
 from motif.errors import CheckpointError
-from motif.games.nethack.observations import OBSERVATION_KEYS, compact_observation
+from motif.games.nethack.adapter import NetHack
+from motif.games.nethack.observations import compact_observation
 from sample_factory_ext.player import CheckpointPlayer
 from sample_factory_ext.run_folder import policy_checkpoints
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.nle
 
 @pytest.fixture(scope="module")
 def observations():
-    env = gymnasium.make("NetHackScore-v1", observation_keys=OBSERVATION_KEYS)
+    env = NetHack().make("NetHackScore-v1")
     env.unwrapped.seed(3, 4, False)
     seen = [{key: array.copy() for key, array in env.reset()[0].items()}]
     for action in range(20):

@@ -10,6 +10,7 @@ import torch
 
 from motif.atomic_write import temporary_path
 from motif.errors import CheckpointError
+from motif.games.nethack.adapter import NetHack
 from sample_factory_ext.run_folder import (
     EPISODE_COLUMNS,
     EpisodeLog,
@@ -21,6 +22,8 @@ from sample_factory_ext.run_folder import (
     read_run_config,
 )
 
+INFO = NetHack.info_columns
+
 
 def write_checkpoint(run_folder, train_step, env_steps, policy=0):
     path = run_folder / f"checkpoint_p{policy}" / f"checkpoint_{train_step:09d}_{env_steps}.pth"
@@ -30,7 +33,10 @@ def write_checkpoint(run_folder, train_step, env_steps, policy=0):
 
 
 def episode(value):
-    extra = dict.fromkeys(EPISODE_COLUMNS[3:], 0.0) | {"score": value, "intrinsic_return": 1 / 3}
+    extra = dict.fromkeys([*EPISODE_COLUMNS[3:], *INFO], 0.0) | {
+        "score": value,
+        "intrinsic_return": 1 / 3,
+    }
     return {"episodic": {"true_objective": value, "len": 20, "episode_extra_stats": extra}}
 
 
@@ -42,29 +48,31 @@ def runner_at(*steps):
 
 
 def test_episodes_are_rows_in_order(tmp_path):
-    log = EpisodeLog(tmp_path, 0)
+    log = EpisodeLog(tmp_path, 0, INFO)
     log.record(runner_at(), episode(1.5), 0)  # before the learner's first batch
     log.record(runner_at(64), episode(1234567.0), 0)
     assert log.path.read_text().splitlines() == [
-        ",".join(EPISODE_COLUMNS),
+        ",".join([*EPISODE_COLUMNS, *INFO]),
         "0,1.5,20,0,0.333333,1.5,0,0,0,0",
         "64,1.23457e+06,20,0,0.333333,1.23457e+06,0,0,0,0",
     ]
 
 
 def test_resuming_drops_the_games_after_the_checkpoint(tmp_path):
-    log = EpisodeLog(tmp_path, 0)
+    log = EpisodeLog(tmp_path, 0, INFO)
     for steps in (32, 64, 96, 128):
         log.record(runner_at(steps), episode(float(steps)), 0)
-    resumed = EpisodeLog(tmp_path, 64)
+    resumed = EpisodeLog(tmp_path, 64, INFO)
     resumed.record(runner_at(96), episode(7.0), 0)
     rows = [line.split(",")[:2] for line in resumed.path.read_text().splitlines()[1:]]
     assert rows == [["32", "32"], ["64", "64"], ["96", "7"]]
 
 
 def test_a_new_run_forgets_the_games_of_one_without_checkpoint(tmp_path):
-    EpisodeLog(tmp_path, 0).record(runner_at(32), episode(1.0), 0)
-    assert EpisodeLog(tmp_path, 0).path.read_text().splitlines() == [",".join(EPISODE_COLUMNS)]
+    EpisodeLog(tmp_path, 0, INFO).record(runner_at(32), episode(1.0), 0)
+    assert EpisodeLog(tmp_path, 0, INFO).path.read_text().splitlines() == [
+        ",".join([*EPISODE_COLUMNS, *INFO])
+    ]
 
 
 @pytest.mark.parametrize(
@@ -72,11 +80,11 @@ def test_a_new_run_forgets_the_games_of_one_without_checkpoint(tmp_path):
     ["64,1.5,20", "64", "6", "x,1,2,3,4,5,6,7,8,9\n", "inf,1,2,3,4,5,6,7,8,9\n", "\0\n", "\x80\n"],
 )
 def test_a_damaged_last_line_is_left_out(tmp_path, damage):
-    log = EpisodeLog(tmp_path, 0)
+    log = EpisodeLog(tmp_path, 0, INFO)
     log.record(runner_at(32), episode(1.0), 0)
     with log.path.open("a") as file:
         file.write(damage)
-    assert len(EpisodeLog(tmp_path, 100).path.read_text().splitlines()) == 2
+    assert len(EpisodeLog(tmp_path, 100, INFO).path.read_text().splitlines()) == 2
 
 
 # Saving

@@ -45,9 +45,9 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
     Observations, ``seed(core, disp, reseed)`` and constructor arguments are NLE's own. NLE reuses
     its arrays: copy what must outlive the next step.
 
-    ``info`` holds, after every step, ``score``, ``dlvl`` (depth), ``gold``, ``xlvl`` (experience
-    level) and ``scout`` (glyphs seen, over all levels visited) of the last moment of the game at
-    which its status line was readable.
+    ``info`` holds, after every step, ``score``, ``dlvl`` (depth), ``deepest`` (the greatest so
+    far), ``gold``, ``xlvl`` (experience level), ``turns`` (game time) and ``scout`` (glyphs seen,
+    over all levels visited) of the last moment at which the status line was readable.
 
     Args:
         task: a key of :data:`TASKS`.
@@ -68,6 +68,7 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         self.message = b""  # of the current observation, all 256 bytes
         self._succeeded = False
         self._explored: dict[tuple[int, int], int] = {}
+        self._deepest = 0
         self._status: list[int] = [0] * nethack.NLE_BLSTATS_SIZE
 
     def reset(
@@ -76,7 +77,7 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         """Start a new game; NLE ignores ``seed``, use ``seed(core, disp, reseed)`` before."""
         self._succeeded = False
         # Differs from the release: it never forgets the glyphs of earlier games.
-        self._explored = {}
+        self._explored, self._deepest = {}, 0
         observation, info = super().reset(seed=seed, options=options)
         self.message = self.last_observation[self._message_index].tobytes()
         self._status = self.last_observation[self._blstats_index].tolist()
@@ -167,14 +168,17 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         """Count the glyphs seen of this level; after the game there is nothing to see."""
         seen = count_seen(self.last_observation[self._glyph_index])
         self._explored[self._status[BRANCH], self._status[LEVEL]] = seen
+        self._deepest = max(self._deepest, self._status[DEPTH])
 
     def _progress(self) -> dict[str, Any]:
         status = self._status
         return {
             "score": status[SCORE],
             "dlvl": status[DEPTH],
+            "deepest": self._deepest,
             "gold": status[GOLD],
             "xlvl": status[EXPERIENCE_LEVEL],
+            "turns": status[TURN],
             "scout": sum(self._explored.values()),
         }
 

@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
-from nle import nethack
 from numba import njit
 from numpy.typing import NDArray
 
-from motif.blstats import BLSTATS_CLIP, BLSTATS_SIZE, scale_blstats
+from motif.blstats import BLSTATS_CLIP, BLSTATS_SIZE, X, Y, scale_blstats
 from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray
 
@@ -117,8 +114,6 @@ def _draw(cells: AnyArray, drawn: AnyArray, picture: AnyArray) -> None:
                         ]
 
 
-OBSERVATION_KEYS = ("message", "blstats", "tty_chars", "tty_colors")  # what is read of NLE's
-
 _MESSAGE = spaces.Box(0, 255, (MESSAGE_LENGTH,), np.uint8)
 PICTURE_SPACE = spaces.Dict(
     {
@@ -139,7 +134,7 @@ COMPACT_SPACE = spaces.Dict(
 def compact_observation(observation: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     """What picture and scaled status are made of, as fresh arrays: :data:`COMPACT_SPACE`."""
     blstats = observation["blstats"]
-    x, y = blstats.item(nethack.NLE_BL_X), blstats.item(nethack.NLE_BL_Y)
+    x, y = blstats.item(X), blstats.item(Y)
     return {
         "cells": crop_cells(observation["tty_chars"], observation["tty_colors"], x, y),
         "blstats": blstats.copy(),
@@ -155,24 +150,3 @@ def picture_observation(observation: Mapping[str, AnyArray]) -> dict[str, AnyArr
         "vector_obs": scale_blstats(compact["blstats"]),
         "message": compact["message"],
     }
-
-
-class PolicyObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """A task's observations as the policy takes them.
-
-    Those of :data:`PICTURE_SPACE`, or with ``compact`` of :data:`COMPACT_SPACE`, for a policy that
-    draws and scales whole batches itself.
-    """
-
-    def __init__(self, env: gymnasium.Env[Any, Any], compact: bool = False) -> None:
-        super().__init__(env)
-        self.observation_space = COMPACT_SPACE if compact else PICTURE_SPACE
-        self._convert = compact_observation if compact else picture_observation
-
-    def reset(self, **kwargs: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-        observation, info = self.env.reset(**kwargs)
-        return self._convert(observation), info
-
-    def step(self, action: int) -> tuple[dict[str, AnyArray], Any, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._convert(observation), reward, terminated, truncated, info

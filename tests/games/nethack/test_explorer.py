@@ -7,7 +7,9 @@ import pytest
 from nle import nethack
 from nle.env.tasks import TASK_ACTIONS
 
-from motif.collect.games import make_environment, play_game
+from motif.collect.games import record_game
+from motif.collect.sources import open_task
+from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.explorer import ExplorerPlayer
 from motif.games.nethack.level_memory import Kind, edible_corpses, glyph_kinds
 from motif.messages import MESSAGE_LENGTH
@@ -171,10 +173,11 @@ def test_what_happened_on_one_level_says_nothing_of_another(player):
 
 def test_games_depend_on_their_number_and_get_somewhere(monkeypatch):
     monkeypatch.undo()  # as it really plays
-    environment = make_environment("NetHackScore-v1", 1000)
+    game = NetHack()
+    environment = open_task(game, "NetHackScore-v1", 1000)
     player = ExplorerPlayer(environment.unwrapped.actions)
-    games = [play_game(environment, player, 1, index) for index in range(6)]
-    again = play_game(environment, ExplorerPlayer(environment.unwrapped.actions), 1, 5)
+    games = [record_game(game, environment, player, 1, index) for index in range(6)]
+    again = record_game(game, environment, ExplorerPlayer(environment.unwrapped.actions), 1, 5)
     environment.close()
     assert again.arrays["tty_chars"].tobytes() == games[5].arrays["tty_chars"].tobytes()
     assert set(games[0].arrays) == {"message", "blstats", "tty_chars", "tty_colors", "rewards"}

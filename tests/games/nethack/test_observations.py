@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gymnasium
 import numpy as np
 import pytest
 import reference
@@ -11,17 +10,17 @@ from hypothesis import strategies as st
 
 from motif.blstats import scale_blstats
 from motif.games.nethack import observations
+from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.observations import (
     COMPACT_SPACE,
-    OBSERVATION_KEYS,
     PICTURE_SPACE,
-    PolicyObservation,
     compact_observation,
     crop_cells,
     draw,
     picture_observation,
     tiles,
 )
+from motif.games.policy_view import PolicyView
 from motif.messages import encode
 
 pytestmark = pytest.mark.nle
@@ -145,11 +144,13 @@ def test_observations_are_copies():
         observation = observation_at(40, 10)
 
 
-@pytest.mark.parametrize("compact, space", [(True, COMPACT_SPACE), (False, PICTURE_SPACE)])
-def test_the_wrapper_on_a_live_game(compact, space):
-    env = PolicyObservation(
-        gymnasium.make("NetHackScore-v1", observation_keys=OBSERVATION_KEYS), compact
-    )
+@pytest.mark.parametrize(
+    "space, convert",
+    [(COMPACT_SPACE, compact_observation), (PICTURE_SPACE, picture_observation)],
+)
+def test_the_wrapper_on_a_live_game(space, convert):
+    env = PolicyView(NetHack().make("NetHackScore-v1"), space, convert)
+    env.action_space.seed(0)
     assert env.observation_space == space
     env.unwrapped.seed(1, 2, False)
     rng = np.random.default_rng(0)

@@ -9,8 +9,8 @@ import reference
 from nle.env.tasks import TASK_ACTIONS
 
 import motif.games.nethack  # noqa: F401  registers the tasks
+from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.observations import (
-    OBSERVATION_KEYS,
     compact_observation,
     draw,
     picture_observation,
@@ -61,7 +61,7 @@ def play_both(ours, plain, seed, steps, each_step):
 
 
 def same_arrays(step, observation, expected):
-    for key in OBSERVATION_KEYS:
+    for key in NetHack.arrays:
         assert np.array_equal(observation[key], expected[key]), (step, key)
 
 
@@ -70,9 +70,9 @@ def make_pair():
     made = []
 
     def make(task, reference_class, **settings):
-        ours = gymnasium.make(task, observation_keys=OBSERVATION_KEYS)
+        ours = gymnasium.make(task, observation_keys=NetHack.arrays)
         ours.unwrapped._max_episode_steps = settings.get("max_episode_steps", 5000)
-        plain = reference_class(observation_keys=OBSERVATION_KEYS, **settings)
+        plain = reference_class(observation_keys=NetHack.arrays, **settings)
         made.extend([ours, plain])
         return ours, plain
 

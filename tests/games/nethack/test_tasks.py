@@ -370,7 +370,17 @@ def test_scout_adds_levels_up_follows_revisits_and_starts_anew_each_episode(star
 
 def test_info_has_the_same_keys_at_reset_and_at_every_step(start):
     env = start("NetHackScore-v1", Frame(), Frame())
-    keys = {"score", "dlvl", "gold", "xlvl", "scout", "end_status", "is_ascended"}
+    keys = {
+        "score",
+        "dlvl",
+        "gold",
+        "xlvl",
+        "scout",
+        "turns",
+        "deepest",
+        "end_status",
+        "is_ascended",
+    }
     assert set(env.first[1]) == keys
     assert set(env.step(WAIT)[4]) == keys
 

@@ -1,4 +1,4 @@
-"""NetHack's screen for a terminal."""
+"""A screen for a terminal."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from motif.games.nethack.rendering import screen_text
+from motif.play.terminal import screen_text
 
 
 def screen(**cells):

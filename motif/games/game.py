@@ -1,0 +1,119 @@
+"""The door to a game: all that the stages know of one."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from motif.errors import ConfigError
+from motif.types import AnyArray
+
+if TYPE_CHECKING:
+    import gymnasium
+
+Observation = Mapping[str, AnyArray]
+Screen = tuple[AnyArray, AnyArray]  # characters and colours, (rows, columns)
+
+
+class Player(Protocol):
+    """Chooses actions. The extension point for another policy."""
+
+    name: str  # by which a game and its dataset remember it
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Forget the last game; draw all randomness of the next one from ``rng``."""
+
+    def act(self, observation: Observation) -> int:
+        """The index of the next action, given the observation's arrays (don't keep them)."""
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What aggregates and reports need to know of a task."""
+
+    has_success: bool = False  # whether a positive return means that it was solved
+
+
+class GameAdapter(Protocol):
+    """One game. ``motif.games.captioned.CaptionedGame`` has a default for most of it."""
+
+    name: str
+    tasks: Mapping[str, TaskInfo]  # by id, as in --root_env; the first is stage 0's default
+    info_columns: tuple[str, ...]  # of ``info``: in episodes.csv and what playing prints
+    more_columns: tuple[str, ...]  # of ``info``: further ones for statistics
+    arrays: tuple[str, ...]  # of an observation, kept in a dataset; ``message`` is one
+    character: str  # who is played, as a dataset remembers it
+    rules: Path  # the patterns of ``--annotator-type rules``
+    prompts: Path  # folder of the prompt files, one for each version
+    kinds: Mapping[str, re.Pattern[str]]  # of messages, to say what a reward likes
+    players: Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]]  # scripted ones
+    policy_space: Any  # gymnasium.spaces.Dict: what the policy reads
+
+    def make(
+        self, task: str, *, max_steps: int | None = None, record: Path | None = None, every: int = 1
+    ) -> gymnasium.Env[Any, Any]:
+        """The task as an environment whose observations are mappings with ``message`` in them.
+
+        Args:
+            max_steps: agent steps after which a game is ended; None: the task's own limit.
+            record: a folder for recordings, of one game in ``every``.
+        """
+
+    def seed(self, env: gymnasium.Env[Any, Any], first: int, second: int) -> None:
+        """Decide the next game by two numbers below 2**62."""
+
+    def message(self, observation: Observation) -> bytes:
+        """The 256 bytes, NUL-padded."""
+
+    def screen(self, observation: Observation) -> Screen | None:
+        """For playback; None: there is no picture."""
+
+    def is_over(self, observation: Observation) -> bool:
+        """Whether the observation shows what comes after a game, not the game."""
+
+    def policy_observation(self, observation: Observation) -> dict[str, AnyArray]:
+        """What the policy reads, as fresh arrays: ``policy_space``."""
+
+
+SHIPPED = {"nethack": "motif.games.nethack.adapter:NetHack"}
+
+
+def find_game(name: str) -> GameAdapter:
+    """The game of ``--game``: one of ours, or ``module:Adapter`` of yours.
+
+    Raises:
+        ConfigError: there is no such game, or it can't be imported.
+    """
+    module_name, colon, attribute = SHIPPED.get(name, name).partition(":")
+    if not colon:
+        raise ConfigError(
+            f"--game {name}: there is {', '.join(SHIPPED)}; your own is named module:Adapter"
+        )
+    try:
+        adapter = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"--game {name} can't be imported: {error}") from None
+    made = adapter() if isinstance(adapter, type) else adapter
+    missing = [member for member in _MEMBERS if not hasattr(made, member)]
+    if missing:
+        raise ConfigError(f"--game {name} lacks {', '.join(missing)} (see motif/games/game.py)")
+    return made  # type: ignore[no-any-return]
+
+
+_MEMBERS = (*GameAdapter.__annotations__, *(n for n in vars(GameAdapter) if n[0] != "_"))
+
+
+def check_task(game: GameAdapter, task: str, flag: str) -> None:
+    """Refuse a task that ``game`` does not have.
+
+    Raises:
+        ConfigError: naming those that there are.
+    """
+    if task not in game.tasks:
+        raise ConfigError(f"unknown {flag} {task!r}; there are: {', '.join(game.tasks)}")

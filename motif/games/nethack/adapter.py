@@ -1,0 +1,83 @@
+"""NetHack behind the door: read without NLE installed, which :meth:`NetHack.make` needs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motif.errors import MissingPackageError
+from motif.games.game import Observation, Player, Screen, TaskInfo
+from motif.games.nethack.kinds import KINDS
+from motif.games.nethack.tasks import TASKS
+from motif.types import AnyArray
+
+if TYPE_CHECKING:
+    import gymnasium
+
+HERE = Path(__file__).parent
+PLAYER_KEYS = ("glyphs",)  # shown to a scripted player, not kept
+
+
+class NetHack:
+    """See :class:`motif.games.game.GameAdapter`."""
+
+    name = "nethack"
+    tasks: Mapping[str, TaskInfo] = {
+        name: TaskInfo(has_success=task.success is not None) for name, task in TASKS.items()
+    }
+    info_columns = ("score", "dlvl", "gold", "xlvl", "scout")
+    more_columns = ("turns", "deepest")
+    arrays = ("message", "blstats", "tty_chars", "tty_colors")
+    character = "mon-hum-neu-mal"  # NLE's default; a neutral human male monk
+    rules, prompts, kinds = HERE / "rules.yaml", HERE / "prompts", KINDS
+
+    @cached_property
+    def players(self) -> Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]]:
+        from motif.games.nethack.explorer import ExplorerPlayer
+
+        return {"explorer": lambda env: ExplorerPlayer([int(k) for k in env.unwrapped.actions])}
+
+    @cached_property
+    def policy_space(self) -> Any:
+        from motif.games.nethack.observations import COMPACT_SPACE
+
+        return COMPACT_SPACE
+
+    def make(
+        self, task: str, *, max_steps: int | None = None, record: Path | None = None, every: int = 1
+    ) -> gymnasium.Env[Any, Any]:
+        try:
+            import gymnasium
+        except ImportError:
+            raise MissingPackageError(
+                "NetHack needs gymnasium, which is not installed; run: pip install -e '.[rl]'"
+            ) from None
+        # Not by gymnasium.make's arguments: it would take max_episode_steps for itself.
+        spec = copy.deepcopy(gymnasium.spec(task))
+        spec.kwargs["observation_keys"] = (*self.arrays, *PLAYER_KEYS)
+        if max_steps is not None:
+            spec.kwargs["max_episode_steps"] = max_steps
+        if record is not None:
+            spec.kwargs |= {"save_ttyrec_every": every, "savedir": str(record)}
+        return gymnasium.make(spec)
+
+    def seed(self, env: gymnasium.Env[Any, Any], first: int, second: int) -> None:
+        env.unwrapped.seed(first, second, reseed=False)  # type: ignore[attr-defined]
+
+    def message(self, observation: Observation) -> bytes:
+        return observation["message"].tobytes()
+
+    def screen(self, observation: Observation) -> Screen | None:
+        return observation["tty_chars"], observation["tty_colors"]
+
+    def is_over(self, observation: Observation) -> bool:
+        """By then message and status are zeros, and the screen is the list of high scores."""
+        return not observation["blstats"].any()
+
+    def policy_observation(self, observation: Observation) -> dict[str, AnyArray]:
+        from motif.games.nethack.observations import compact_observation
+
+        return compact_observation(observation)
