@@ -68,6 +68,7 @@ def make_task() -> gymnasium.Env:
 
 
 def compact_view(env: gymnasium.Env) -> PolicyView:
+    """The observations that Sample Factory's workers send."""
     return PolicyView(env, GAME.policy_space, GAME.policy_observation)
 
 

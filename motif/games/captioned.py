@@ -38,6 +38,7 @@ class CaptionedGame:
 
     @cached_property
     def policy_space(self) -> Any:
+        """The message alone."""
         from gymnasium import spaces
 
         return spaces.Dict({"message": spaces.Box(0, 255, (MESSAGE_LENGTH,), np.uint8)})
@@ -45,19 +46,25 @@ class CaptionedGame:
     def make(
         self, task: str, *, max_steps: int | None = None, record: Path | None = None, every: int = 1
     ) -> gymnasium.Env[Any, Any]:
+        """For the derived class to define; see :class:`~motif.games.game.GameAdapter`."""
         raise NotImplementedError(f"{type(self).__name__} defines no make")
 
     def seed(self, env: gymnasium.Env[Any, Any], first: int, second: int) -> None:
+        """By the environment's own ``reset``."""
         env.reset(seed=(first ^ second) % 2**32)
 
     def message(self, observation: Observation) -> bytes:
+        """Of the observation's array ``message``."""
         return observation["message"].tobytes()
 
     def screen(self, observation: Observation) -> Screen | None:
+        """None: there is no picture."""
         return None
 
     def is_over(self, observation: Observation) -> bool:
+        """Never."""
         return False
 
     def policy_observation(self, observation: Observation) -> dict[str, AnyArray]:
+        """The arrays of ``policy_space``."""
         return {"message": observation["message"].copy()}

@@ -24,4 +24,5 @@ class PolicyView(gymnasium.ObservationWrapper[Any, Any, Any]):
         self._convert = convert
 
     def observation(self, observation: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """What the policy reads."""
         return self._convert(observation)

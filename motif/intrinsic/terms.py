@@ -93,9 +93,11 @@ class LearntReward:
         self._counts: dict[bytes, int] = {}
 
     def reset(self) -> None:
+        """An episode begins."""
         self._counts = {}
 
     def observe(self, message: bytes, observation: Any) -> float:
+        """What this observation pays."""
         count = self._counts[message] = self._counts.get(message, 0) + 1
         return shape_intrinsic_reward(
             self.rewards[message],
@@ -113,8 +115,10 @@ class MessageCounts:
         self._counts: dict[bytes, int] = {}
 
     def reset(self) -> None:
+        """An episode begins."""
         self._counts = {}
 
     def observe(self, message: bytes, observation: Any) -> float:
+        """What this observation pays."""
         count = self._counts[message] = self._counts.get(message, 0) + 1
         return float(count**-self._exponent)

@@ -36,12 +36,14 @@ class NetHack:
 
     @cached_property
     def players(self) -> Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]]:
+        """By name, as in ``--policy``."""
         from motif.games.nethack.explorer import ExplorerPlayer
 
         return {"explorer": lambda env: ExplorerPlayer([int(k) for k in env.unwrapped.actions])}
 
     @cached_property
     def policy_space(self) -> Any:
+        """Cells of the screen around the hero, status, message."""
         from motif.games.nethack.observations import COMPACT_SPACE
 
         return COMPACT_SPACE
@@ -49,6 +51,7 @@ class NetHack:
     def make(
         self, task: str, *, max_steps: int | None = None, record: Path | None = None, every: int = 1
     ) -> gymnasium.Env[Any, Any]:
+        """The task, by its Gymnasium id; see :class:`~motif.games.game.GameAdapter`."""
         try:
             import gymnasium
         except ImportError:
@@ -65,12 +68,15 @@ class NetHack:
         return gymnasium.make(spec)
 
     def seed(self, env: gymnasium.Env[Any, Any], first: int, second: int) -> None:
+        """NLE's two seeds."""
         env.unwrapped.seed(first, second, reseed=False)  # type: ignore[attr-defined]
 
     def message(self, observation: Observation) -> bytes:
+        """As NLE has it."""
         return observation["message"].tobytes()
 
     def screen(self, observation: Observation) -> Screen | None:
+        """The terminal's."""
         return observation["tty_chars"], observation["tty_colors"]
 
     def is_over(self, observation: Observation) -> bool:
@@ -78,6 +84,7 @@ class NetHack:
         return not observation["blstats"].any()
 
     def policy_observation(self, observation: Observation) -> dict[str, AnyArray]:
+        """The arrays of ``policy_space``."""
         from motif.games.nethack.observations import compact_observation
 
         return compact_observation(observation)
