@@ -28,6 +28,18 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
+SCRIPTS = {  # what each stage's script is called
+    "collect": "collect_pairs_dataset",
+    "pack": "pack_dataset",
+    "unpack": "unpack_dataset",
+    "annotate": "annotate_pairs_dataset",
+    "reward": "train_reward",
+    "import": "import_release_reward",
+    "agent": "main",
+    "watch": "visualize",
+    "plots": "plot_results",
+}
+
 
 class Terminated(BaseException):
     """SIGTERM arrived (a Slurm preemption, say): unwind, flush, exit with 143."""
@@ -118,10 +130,10 @@ def parse_config(
         parser.error(str(error))
 
 
-def command(module: str, **flags: object) -> str:
-    """The line that starts ``module`` with ``flags``, quoted so that a shell takes it as it is."""
-    words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    return shlex.join(["python", "-m", module, *words])
+def command(stage: str, *words: object, **flags: object) -> str:
+    """The line that runs ``stage``, one of :data:`SCRIPTS`; a shell takes it as it is printed."""
+    named = [word for name, value in flags.items() for word in (f"--{name}", value)]
+    return shlex.join(["python", "-m", f"scripts.{SCRIPTS[stage]}", *map(str, (*words, *named))])
 
 
 def _raise_terminated(signum: int, frame: object) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -82,12 +81,6 @@ def write_model_file(folder: Path, content: Mapping[str, Any]) -> None:
 def portable(path: str) -> str:
     """A path without what is particular to a machine: of an absolute one only the last part."""
     return Path(path).name if Path(path).is_absolute() else path
-
-
-def command_line(module: str, flags: Mapping[str, Any]) -> str:
-    """The command that gives ``flags`` to ``module``."""
-    words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    return shlex.join(["python", "-m", module, *words])
 
 
 def current_commit() -> str | None:

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from motif.cli import command
 from motif.data_files import read_array, read_json, sha256
 from motif.errors import DamagedFileError, DatasetError
 from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray, MessageArray
 
 PROVENANCE = "collection.json"  # how a dataset was made; the release's have none
-COLLECT_COMMAND = "python -m scripts.collect_pairs_dataset --directory {} --num_pairs 20000"
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ class PairsDataset:
         self.directory = Path(directory)
         if not self.directory.is_dir():
             raise DatasetError(
-                f"no dataset in {self.directory}; make one: "
-                + COLLECT_COMMAND.format(self.directory)
+                f"no dataset in {self.directory}; make one: {collect_command(self.directory)}"
             )
         self.arrays = {key: _open_array(self.path(key), _SPECS[key]) for key in keys}
         lengths = {self.path(key): len(array) for key, array in self.arrays.items()}
@@ -129,6 +128,11 @@ class PairsDataset:
         return digest.hexdigest()[:16]
 
 
+def collect_command(directory: str | Path) -> str:
+    """The command that makes a dataset in ``directory``."""
+    return command("collect", directory=directory, num_pairs=20000)
+
+
 def read_provenance(directory: str | Path) -> dict[str, Any]:
     """What ``collection.json`` says; nothing where there is none, as in the release's datasets.
 
@@ -164,8 +168,7 @@ def check_sums(directory: str | Path) -> int:
     if not isinstance(made, dict):
         raise DatasetError(
             f"{directory} has no sums (sha256 in its {PROVENANCE}), so there is nothing to compare "
-            "its arrays with; parts of an archive have some: python -m scripts.unpack_dataset "
-            "--check --zipped FOLDER"
+            f"its arrays with; parts of an archive have some: {command('unpack', '--check')}"
         )
     found = array_sums(pairs)
     wrong = sorted(name for name in made | found if made.get(name) != found.get(name))
@@ -175,8 +178,7 @@ def check_sums(directory: str | Path) -> int:
         )
         raise DatasetError(
             f"not as collected: {named}; restore what is named, or move {directory} away and make "
-            "it again: python -m scripts.unpack_dataset, or collect with the settings in its "
-            f"{PROVENANCE}"
+            f"it again: {command('unpack')}, or collect with the settings in its {PROVENANCE}"
         )
     return sum(pairs.path(key).stat().st_size for key in pairs.arrays)
 
@@ -186,7 +188,7 @@ def _open_array(path: Path, spec: ArraySpec) -> AnyArray:
         array = read_array(path, mmap_mode="r")
     except FileNotFoundError:
         raise DatasetError(
-            f"{path} is missing; make a dataset: " + COLLECT_COMMAND.format(path.parent.parent)
+            f"{path} is missing; make a dataset: {collect_command(path.parent.parent)}"
         ) from None
     except DamagedFileError as error:
         raise DatasetError(f"{error}; restore or collect it again") from None

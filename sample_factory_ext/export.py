@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from motif.atomic_write import atomic_write, write_json
+from motif.cli import command
 from motif.errors import CheckpointError
-from motif.exported_model import command_line, portable
+from motif.exported_model import portable
 from motif.results.episodes import read_episodes
 from sample_factory_ext.parameters import DEFAULTS, RENAMED
 from sample_factory_ext.run_folder import (
@@ -65,7 +66,7 @@ def export_policy(
     write_json(folder / "config.json", {**config, **NEUTRAL, **reward})
     return {
         "kind": "policy",
-        "command": command_line("scripts.main", _given(config, reward_dir)),
+        "command": command("agent", **_given(config, reward_dir)),
         "seed": config.seed,
         "task": config.root_env,
         "reward_dir": reward_dir or None,

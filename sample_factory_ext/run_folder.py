@@ -15,6 +15,7 @@ from sample_factory.utils.attr_dict import AttrDict
 from tqdm import tqdm
 
 from motif.atomic_write import atomic_write
+from motif.cli import command
 from motif.data_files import read_json
 from motif.errors import CheckpointError, DamagedFileError
 from motif.results.episodes import numbers, read_lines
@@ -38,8 +39,8 @@ def read_run_config(run_folder: Path) -> Any:
     path = run_folder / "config.json"
     if not path.is_file():
         raise CheckpointError(
-            f"no RL run in {run_folder} (config.json is missing); train one: python -m "
-            f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
+            f"no RL run in {run_folder} (config.json is missing); train one: "
+            f"{command('agent', train_dir=run_folder.parent, experiment=run_folder.name)} …"
         )
     try:
         return AttrDict({"game": "nethack", **read_json(path)})  # older runs are NetHack's
@@ -70,8 +71,8 @@ def read_policy_checkpoint(
     checkpoints = policy_checkpoints(run_folder)
     if not checkpoints:
         raise CheckpointError(
-            f"no policy checkpoint in {run_folder / 'checkpoint_p0'}; train one: python -m "
-            f"scripts.main --train_dir {run_folder.parent} --experiment {run_folder.name} …"
+            f"no policy checkpoint in {run_folder / 'checkpoint_p0'}; train one: "
+            f"{command('agent', train_dir=run_folder.parent, experiment=run_folder.name)} …"
         )
     if env_steps is None:
         env_steps = max(checkpoints)

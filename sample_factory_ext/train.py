@@ -15,7 +15,7 @@ from sample_factory.cfg.arguments import maybe_load_from_checkpoint
 from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 
-from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED
+from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED, command
 from motif.device import resolve_device
 from motif.errors import CheckpointError
 from motif.exported_model import refuse_exported
@@ -136,8 +136,6 @@ def _run(cfg: Any, run_folder: Path, resume_from: int) -> int:
     if status != ExperimentStatus.SUCCESS:
         return EXIT_ERROR
     print(f"the agent is in {run_folder}")
-    print(
-        f"watch it: python -m scripts.visualize --train_dir {cfg.train_dir} "
-        f"--experiment {cfg.experiment}"
-    )
+    watch = command("watch", train_dir=cfg.train_dir, experiment=cfg.experiment)
+    print(f"watch it: {watch}")
     return 0

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from motif.cli import parse_config, run
+from motif.cli import command, parse_config, run
 from motif.collect.collection import CollectionConfig, collect
 from motif.collect.sources import GameSource, PlayedGames, open_task
 from motif.collect.ttyrec import TtyrecGames
@@ -84,7 +84,7 @@ def load_player(checkpoint: str) -> Player:
         run, steps = checkpoint, ""
     if not Path(run).is_dir():
         raise CheckpointError(
-            f"no RL run in {run}; train one with python -m scripts.main, "
+            f"no RL run in {run}; train one with {command('agent')}, "
             "or collect with --policy random or explorer"
         )
     from sample_factory_ext.player import CheckpointPlayer
@@ -113,8 +113,8 @@ def collect_and_report(config: CollectionConfig) -> None:
     else:
         print(f"nothing to do: {what}")
     print(
-        f"next: python -m scripts.annotate_pairs_dataset --directory {config.directory} "
-        "--annotator-type rules"
+        "next:",
+        command("annotate", "--directory", config.directory, "--annotator-type", "rules"),
     )
 
 

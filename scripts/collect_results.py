@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from motif.cli import option, parse_config, run
+from motif.cli import command, option, parse_config, run
 from motif.errors import ConfigError
 from motif.results.curves import as_results, read_curve, write_curve
 from motif.results.results_file import write_results
@@ -49,7 +49,7 @@ def collect_results(config: CollectResultsConfig) -> None:
         for method, seeds in methods.items():
             print(f"{task}: {method}, {len(seeds['returns'])} seeds")
     print(f"written to {config.output} and {config.csv_dir}")
-    print(f"next: python -m scripts.plot_results --results {config.output}")
+    print(f"next: {command('plots', results=config.output)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motif.cli import option, parse_config, run
+from motif.cli import command, option, parse_config, run
 from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import current_commit, exported_folder, write_model_file
 from motif.reward.checkpoint import load_reward_model
@@ -66,12 +66,9 @@ def export_model(config: ExportConfig) -> None:
     print(f"{config.output}: {size / 1e6:.2f} MB")
     where = config.output
     if content["kind"] == "reward":
-        print(f"use it: python -m scripts.main --llm_reward 0.1 --reward_dir {where} …")
+        print(f"use it: {command('agent', llm_reward=0.1, reward_dir=where)} …")
     else:
-        print(
-            f"watch it: python -m scripts.visualize --train_dir {where.parent} "
-            f"--experiment {where.name}"
-        )
+        print(f"watch it: {command('watch', train_dir=where.parent, experiment=where.name)}")
 
 
 def _reward(config: ExportConfig, folder: Path) -> dict[str, Any]:

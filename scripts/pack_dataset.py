@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from motif.archive.pack import PackConfig, pack
-from motif.cli import parse_config, run
+from motif.cli import command, parse_config, run
 from motif.pairs_dataset import PairsDataset
 
 
@@ -26,7 +26,7 @@ def pack_and_report(config: PackConfig) -> None:
     for path, size in zip(parts, sizes):
         print(f"{path}: {size / (1 << 20):.2f} MiB")
     print(f"{pairs:,} pairs in {sum(sizes):,} bytes, {sum(sizes) / max(pairs, 1):.1f} a pair")
-    print(f"next: python -m scripts.unpack_dataset --zipped {config.output} --check")
+    print(f"next: {command('unpack', '--zipped', config.output, '--check')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from motif.atomic_write import write_json
-from motif.cli import Terminated, option, parse_config, run
+from motif.cli import Terminated, command, option, parse_config, run
 from motif.collect.sources import PlayedGames, open_task
 from motif.errors import ConfigError
 from motif.games.game import find_game
@@ -335,10 +335,8 @@ def print_result(folders: Folders, summary: Mapping[str, Any]) -> None:
             )
     print(f"    return of random play {summary['return_of_random_play']:.1f}")
     print(f"  {folders.root / 'summary.json'}, {folders.root / 'report.png'}")
-    print(
-        f"next: python -m scripts.visualize --train_dir {folders.agent_run.parent} "
-        f"--experiment {folders.agent_run.name}"
-    )
+    agent = folders.agent_run
+    print(f"next: {command('watch', train_dir=agent.parent, experiment=agent.name)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

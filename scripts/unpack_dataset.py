@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 
 from motif.archive.unpack import UnpackConfig, check, unpack
-from motif.cli import parse_config, run
+from motif.cli import command, parse_config, run
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import label_sets
 
@@ -41,11 +41,11 @@ def unpack_and_report(config: UnpackConfig) -> None:
     print(f"label sets: {', '.join(annotators) or 'none'}")
     if annotators:
         name = FAVOURITE if FAVOURITE in annotators else annotators[0]
-        command = f"train_reward --dataset_dir {config.target} --annotator {name}"
-        print(f"next: python -m scripts.{command} --experiment {name}")
+        train = command("reward", dataset_dir=config.target, annotator=name, experiment=name)
+        print(f"next: {train}")
     else:
-        command = f"annotate_pairs_dataset --directory {config.target} --annotator-type rules"
-        print(f"next: python -m scripts.{command}")
+        annotate = command("annotate", "--directory", config.target, "--annotator-type", "rules")
+        print(f"next: {annotate}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import pytest
 
-from motif.cli import Terminated, boolean, command, option, parse_config, run
+from motif.cli import SCRIPTS, Terminated, boolean, command, option, parse_config, run
 from motif.errors import ConfigError, DatasetError
 
 
@@ -147,8 +147,15 @@ def test_how_a_command_ends(capsys, command, status, message):
 
 
 def test_a_printed_command_can_be_pasted():
-    line = command("scripts.main", train_dir=Path("my runs"), seed=7, note="it's")
-    assert line == """python -m scripts.main --train_dir 'my runs' --seed 7 --note 'it'"'"'s'"""
+    line = command("agent", "--check", train_dir=Path("my runs"), seed=7, note="it's")
+    assert line == (
+        """python -m scripts.main --check --train_dir 'my runs' --seed 7 --note 'it'"'"'s'"""
+    )
+
+
+@pytest.mark.parametrize("stage", SCRIPTS)
+def test_every_stage_has_its_script(stage):
+    assert (Path(__file__).parent.parent / "scripts" / f"{SCRIPTS[stage]}.py").is_file()
 
 
 def test_our_own_mistakes_keep_their_traceback():

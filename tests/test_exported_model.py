@@ -11,7 +11,6 @@ import pytest
 from motif import exported_model
 from motif.errors import CheckpointError
 from motif.exported_model import (
-    command_line,
     current_commit,
     exported_folder,
     portable,
@@ -97,13 +96,6 @@ def test_training_is_kept_out(tmp_path):
 )
 def test_portable_paths(path, kept):
     assert portable(path) == kept
-
-
-def test_command_line():
-    flags = {"annotator": "my labels", "seed": 7}
-    assert command_line("scripts.train_reward", flags) == (
-        "python -m scripts.train_reward --annotator 'my labels' --seed 7"
-    )
 
 
 def test_the_commit_where_there_is_one(monkeypatch):

@@ -16,6 +16,7 @@ from motif.annotate.assemble import (
 from motif.annotate.config import AnnotationConfig
 from motif.annotate.estimate import estimate
 from motif.annotate.language_model import LanguageModelAnnotator, captioned_pairs, show_turns
+from motif.cli import command
 from motif.errors import ConfigError
 from motif.pairs_dataset import PairsDataset
 from motif.preference.chunk import PreferenceChunk
@@ -92,8 +93,13 @@ def report(
     if counts["unknown"]:
         print("unknown pairs are asked again by the same command")
     print(
-        f"next: python -m scripts.train_reward --dataset_dir {config.directory} "
-        f"--annotator {config.annotator} --experiment {config.annotator}"
+        "next:",
+        command(
+            "reward",
+            dataset_dir=config.directory,
+            annotator=config.annotator,
+            experiment=config.annotator,
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from typing import IO
 
 from motif.data_files import BLOCK, sha256
 from motif.errors import ArchiveError
-from motif.pairs_dataset import COLLECT_COMMAND
+from motif.pairs_dataset import collect_command
 
 DATASET = "motif_dataset"  # the folder that the archive unpacks into
 PREFIX = f"{DATASET}_part_"
@@ -58,8 +58,7 @@ def checked_parts(folder: Path) -> list[Path]:
     if not (folder / SUMS).is_file():
         if not present:
             raise ArchiveError(
-                f"no {PREFIX}* in {folder}; make a dataset of your own: "
-                + COLLECT_COMMAND.format(DATASET)
+                f"no {PREFIX}* in {folder}; make a dataset of your own: {collect_command(DATASET)}"
             )
         warnings.warn(f"no {SUMS} in {folder}: the parts are taken as they are", stacklevel=3)
         return present

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from motif.archive.parts import DATASET, JoinedParts, checked_parts
-from motif.cli import option
+from motif.cli import command, option
 from motif.data_files import BLOCK
 from motif.errors import ArchiveError
 from motif.file_lock import only_run
@@ -165,5 +165,5 @@ def _check_dataset(directory: Path, archive: zipfile.ZipFile) -> None:
     if fingerprint != (_fingerprint(archive) or fingerprint):
         raise ArchiveError(
             f"the archive holds dataset {fingerprint}, but says it is {_fingerprint(archive)}; "
-            "pack it again: python -m scripts.pack_dataset"
+            f"pack it again: {command('pack')}"
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from motif.cli import command
 from motif.data_files import read_array, read_json, sha256
 from motif.errors import DamagedFileError, PreferenceError
 from motif.pairs_dataset import PairsDataset
@@ -30,11 +31,8 @@ def annotate_command(annotator: str, directory: Path) -> str:
     """The command that makes the label set ``annotator``, as far as its name tells."""
     kind = annotator.split("_")[0]
     kind = kind if kind in ("rules", "score", "return") else "llama"
-    goal = f" --goal-key {annotator.rsplit('_', 1)[-1]}" if kind == "rules" else ""
-    return (
-        f"python -m scripts.annotate_pairs_dataset --directory {directory} "
-        f"--annotator-type {kind}{goal}"
-    )
+    goal = ["--goal-key", annotator.rsplit("_", 1)[-1]] if kind == "rules" else []
+    return command("annotate", "--directory", directory, "--annotator-type", kind, *goal)
 
 
 def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:

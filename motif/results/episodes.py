@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from motif.cli import command
 from motif.errors import CheckpointError
 
 FloatArray = NDArray[np.float64]
@@ -35,7 +36,7 @@ def read_episodes(path: Path) -> dict[str, FloatArray]:
         CheckpointError: there is no such file, or it has no header.
     """
     if not path.is_file():
-        raise CheckpointError(f"no {path}; it is written by python -m scripts.main")
+        raise CheckpointError(f"no {path}; it is written by {command('agent')}")
     header, *lines = read_lines(path) or [[]]
     if "return" not in header:
         raise CheckpointError(f"{path} does not begin with the names of its columns")

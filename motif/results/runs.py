@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from motif.cli import command
 from motif.errors import CheckpointError
 from motif.results.episodes import (
     Comparison,
@@ -53,8 +54,8 @@ def read_run(folder: Path) -> Run:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(
-            f"no RL run in {folder} (config.json is missing); train one: python -m scripts.main "
-            f"--train_dir {folder.parent} --experiment {folder.name} …"
+            f"no RL run in {folder} (config.json is missing); train one: "
+            f"{command('agent', train_dir=folder.parent, experiment=folder.name)} …"
         )
     try:
         config = json.loads(path.read_text())

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motif.cli import command
 from motif.errors import CheckpointError, ConfigError, DamagedFileError
 from motif.reward.encoder import EncoderSettings
 from motif.reward.model import RewardModel
@@ -137,11 +138,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if set(CONTENT) <= set(content):
         return content
     if set(RELEASE_CONTENT) <= set(content):
-        raise CheckpointError(
-            f"{path} was made by the original release; import it: python -m "
-            f"scripts.import_release_reward --release_dir {path.parent.parent} "
-            "--train_dir train_dir/reward_saving_dir --experiment imported_reward"
+        convert = command(
+            "import",
+            release_dir=path.parent.parent,
+            train_dir="train_dir/reward_saving_dir",
+            experiment="imported_reward",
         )
+        raise CheckpointError(f"{path} was made by the original release; import it: {convert}")
     missing = ", ".join(name for name in CONTENT if name not in content)
     raise CheckpointError(f"{path} is no reward checkpoint: it lacks {missing}")
 
@@ -167,18 +170,15 @@ def find_checkpoint(run_folder: str | Path, checkpoint_num: int = 0) -> Path:
         CheckpointError: no such folder or checkpoint; the message lists what is there.
     """
     run_folder = Path(run_folder)
-    command = (
-        f"python -m scripts.train_reward --train_dir {run_folder.parent} "
-        f"--experiment {run_folder.name}"
-    )
+    train = command("reward", train_dir=run_folder.parent, experiment=run_folder.name)
     if not run_folder.is_dir():
-        raise CheckpointError(f"no reward folder {run_folder}; train one: {command}")
+        raise CheckpointError(f"no reward folder {run_folder}; train one: {train}")
     checkpoints = list_checkpoints(run_folder)
     if not checkpoints:
         there = ", ".join(sorted(path.name for path in run_folder.iterdir())) or "nothing"
         raise CheckpointError(
             f"no reward checkpoint in {run_folder / CHECKPOINT_FOLDER} (in {run_folder} there is: "
-            f"{there}); train one: {command}"
+            f"{there}); train one: {train}"
         )
     if checkpoint_num == 0:
         return list(checkpoints.values())[-1]

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from motif.atomic_write import write_json
+from motif.cli import command
 from motif.errors import CheckpointError
-from motif.exported_model import command_line, portable
+from motif.exported_model import portable
 from motif.messages import MESSAGE_LENGTH
 from motif.reward.checkpoint import find_checkpoint, read_checkpoint, save_checkpoint
 from motif.reward.config import RewardTrainingConfig
@@ -51,7 +52,7 @@ def export_reward(run_folder: Path, folder: Path) -> dict[str, Any]:
     write_json(folder / "cfg.json", config)
     return {
         "kind": "reward",
-        "command": command_line("scripts.train_reward", _given(config)),
+        "command": command("reward", **_given(config)),
         "seed": config["seed"],
         "annotator": config["annotator"],
         "epochs": content["epoch"],

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from motif.atomic_write import write_json
+from motif.cli import command
 from motif.device import resolve_device
 from motif.errors import CheckpointError
 from motif.exported_model import refuse_exported
@@ -91,8 +92,8 @@ def train_reward(config: RewardTrainingConfig) -> int:
                 _train_epoch(config, state, data, writer, epoch)
                 _evaluate_and_save(config, state, data, writer)
     print(
-        f"{folder}: {state.epoch} epochs. Next: python -m scripts.main --llm_reward 0.1 "
-        f"--reward_dir {folder} …"
+        f"{folder}: {state.epoch} epochs. Next: "
+        f"{command('agent', llm_reward=0.1, reward_dir=folder)} …"
     )
     return 0
 
