@@ -8,6 +8,7 @@ RL = [
     "sample-factory==2.1.1",
     "numpy>=1.24,<2",
     "numba>=0.57",  # the observations' loops
+    "scipy>=1.8",  # sums over the explorer's map
 ]
 PLOTS = [
     "rliable>=1.2",  # aggregates over runs, with intervals

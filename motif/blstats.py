@@ -11,10 +11,12 @@ BLSTATS_SIZE = 27  # NLE_BLSTATS_SIZE of nle 1.0.0
 BLSTATS_CLIP = 5.0
 X, Y = 0, 1  # of the hero, on the map
 SCORE = 9
+HP, MAX_HP = 10, 11
 DEPTH = 12  # levels below the surface, in whatever branch
 GOLD = 13
 EXPERIENCE_LEVEL = 18
 TURN = 20
+HUNGER = 21
 BRANCH, LEVEL = 23, 24  # of the dungeon, and the level's number inside it
 CONDITION = 25  # a bit for each of hallucination, blindness, …
 

@@ -6,17 +6,13 @@ remembers of the levels it has seen. It is made to bring variety into a dataset,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from motif.blstats import DEPTH, TURN
-from motif.games.nethack.level_memory import Kind, LevelMemory, edible_corpses, glyph_kinds
+from motif.blstats import BRANCH, HP, HUNGER, LEVEL, MAX_HP, TURN, X, Y
+from motif.games.nethack.level_memory import MAX_FAILURES, Kind, LevelMemory, View, glyph_kinds
 from motif.games.nethack.path_finding import (
-    DX,
-    DY,
     FAR,
     HEIGHT,
     WIDTH,
@@ -38,35 +34,14 @@ STEPS_FOR_HOPE = 8.0  # steps that one unsearched cell is worth
 RESTS = 80  # searches a level, to heal
 WEAK_SHARE = 0.4  # of the hit points: don't go down, rest
 MAX_KICKS = 25  # at one door
-MAX_FAILURES = 6  # of a step that took time, before it counts as impossible
-FRESH_TURNS = 25  # for which a corpse may be eaten
 SNACK_SHARE = 0.15  # of fresh corpses, eaten without hunger
 
-NUM_COMPASS = 8
 COMPASS = tuple(map(ord, "kljhunby"))  # in the order of path_finding
+KICKING, GOING_DOWN = len(COMPASS), 2 * len(COMPASS)  # actions that may fail, as steps do
 ENTER, DOWN_KEY, KICK, EAT, SEARCH, YES = 13, ord(">"), 4, ord("e"), ord("s"), ord("y")
-
 HUNGRY = 2  # of blstats' hunger, which is 1 when all is well
-_X, _Y, _HP, _MAX_HP, _HUNGER, _BRANCH, _LEVEL = 0, 1, 10, 11, 21, 23, 24
-_KILLED = re.compile(rb"You (?:kill|destroy)")
-_HELD = re.compile(rb"pit|trap|web|stuck|held|swap|in the way")
-_SHOP = re.compile(rb"[Ww]elcome(?: again)? to [^!]*'s ")
 
-
-@dataclass(frozen=True)
-class View:
-    """One observation, read."""
-
-    message: bytes
-    y: int
-    x: int
-    turn: int
-    depth: int
-    health: float  # hit points, as a share of the most
-    hunger: int
-    level: LevelMemory
-    glyphs: AnyArray  # (21, 79) int16
-    kinds: AnyArray  # (21, 79) uint8, Kind; the hero's own cell is FLOOR
+_NOTHING = np.zeros((len(COMPASS), HEIGHT, WIDTH), np.bool_)  # no step is blocked
 
 
 class ExplorerPlayer:
@@ -82,10 +57,10 @@ class ExplorerPlayer:
         self._action = {int(key): index for index, key in enumerate(keys)}
         self._keys = [int(key) for key in keys]
         self._kinds = glyph_kinds()
-        self._edible = edible_corpses()
         self.reset(np.random.default_rng(0))
 
     def reset(self, rng: np.random.Generator) -> None:
+        """Forget the last game; all chance of the next is drawn from ``rng``."""
         self._rng = rng
         self._levels: dict[tuple[int, int], LevelMemory] = {}
         self._last: View | None = None
@@ -95,108 +70,65 @@ class ExplorerPlayer:
         self._has_food = True
 
     def act(self, observation: Mapping[str, AnyArray]) -> int:
+        """The index of the next action."""
         view = self._look(observation)
-        self._learn(view)
-        key = self._answer(view)
-        if key is None:
-            key = self._choose(view)
+        same_level = self._last is not None and self._last.level is view.level
+        view.level.learn(view, self._last if same_level else None, self._tried)
+        if b"You don't have anything to eat" in view.message:
+            self._has_food = False
+        key = self._answer(view) or self._choose(view)
         self._last = view
         return self._action[key]
 
     def _look(self, observation: Mapping[str, AnyArray]) -> View:
         status = observation["blstats"].tolist()
-        place = status[_BRANCH], status[_LEVEL]
+        place = status[BRANCH], status[LEVEL]
         if place not in self._levels:
             eager = self._rng.random() < EAGER_SHARE
             patience = 0 if eager else int(self._rng.exponential(MEAN_PATIENCE))
             self._levels[place] = LevelMemory(patience)
-        level, y, x = self._levels[place], status[_Y], status[_X]
+        here = status[Y], status[X]
         glyphs = observation["glyphs"].copy()
         kinds = self._kinds[glyphs]
-        kinds[y, x] = Kind.FLOOR
+        kinds[here] = Kind.FLOOR
         return View(
             message=observation["message"].tobytes().rstrip(b"\0"),
-            y=y,
-            x=x,
+            here=here,
             turn=status[TURN],
-            depth=status[DEPTH],
-            health=status[_HP] / max(status[_MAX_HP], 1),
-            hunger=status[_HUNGER],
-            level=level,
+            health=status[HP] / max(status[MAX_HP], 1),
+            hunger=status[HUNGER],
+            level=self._levels[place],
             glyphs=glyphs,
             kinds=kinds,
         )
 
-    def _learn(self, view: View) -> None:
-        """Remember what the observation, and the last action's outcome, say of the level."""
-        level, message = view.level, view.message
-        level.steps += 1
-        level.visited[view.y, view.x] = True
-        level.down |= (view.kinds == Kind.DOWN) | (view.kinds == Kind.HOLE)
-        level.doors = (view.kinds == Kind.DOOR) | (level.doors & (view.kinds > Kind.DOOR))
-        last, tried = self._last, self._tried
-        if last is not None and last.level is level and last.kinds[view.y, view.x] == Kind.DOOR:
-            level.doors[view.y, view.x] = True
-        if b"staircase down here" in message or b"ladder down here" in message:
-            level.down[view.y, view.x] = True
-        if _SHOP.search(message):
-            level.is_shop = True
-        if b"You don't have anything to eat" in message:
-            self._has_food = False
-        if last is None or last.level is not level or tried is None:
-            return
-        there = view.y + DY[tried], view.x + DX[tried]
-        if _KILLED.search(message):
-            level.kills[there] = view.turn
-        elif (last.y, last.x) == (view.y, view.x) and b"?" not in message:
-            self._learn_from_failure(view, last.turn == view.turn, tried)
-
-    def _learn_from_failure(self, view: View, took_no_time: bool, tried: int) -> None:
-        """The step did not lead anywhere: don't try it for ever."""
-        level, message = view.level, view.message
-        there = view.y + DY[tried], view.x + DX[tried]
-        occupied = _is_on_map(*there) and view.kinds[there] in (Kind.MONSTER, Kind.PET)
-        if b"locked" in message or occupied:
-            return
-        step = (tried, view.y, view.x)
-        level.failures[step] = level.failures.get(step, 0) + 1
-        limit = 3 * MAX_FAILURES if _HELD.search(message) else MAX_FAILURES
-        if took_no_time or level.failures[step] >= limit:
-            level.blocked[tried, view.y, view.x] = True
-
     def _answer(self, view: View) -> int | None:
         """The key that the message asks for, if it asks."""
-        message = view.message
+        message, tried = view.message, self._tried
         if b"direction?" in message:
-            aim = self._rng.integers(NUM_COMPASS) if self._aim is None else self._aim
+            aim = self._rng.integers(len(COMPASS)) if self._aim is None else self._aim
             self._aim, self._tried = None, None
             return COMPASS[aim]
-        if b"Really attack" in message and self._tried is not None:
-            there = view.y + DY[self._tried], view.x + DX[self._tried]
-            if _is_on_map(*there):
+        if b"Really attack" in message and tried is not None:
+            if (there := view.beside(tried)) is not None:
                 view.level.peaceful.add(int(view.glyphs[there]))
             self._tried = None
             return ENTER
         if b"eat" in message and b"?" in message:
-            yes = self._wants_food and (b"What do you want" in message or self._is_fresh(view))
-            return YES if yes else ENTER
-        if b"This door is locked" in message and self._tried is not None:
-            return self._kick(view, self._tried)
+            offered = b"What do you want" in message or view.level.is_fresh(view)
+            return YES if self._wants_food and offered else ENTER
+        if b"This door is locked" in message and tried is not None:
+            return self._kick(view, tried)
         return None
 
     def _kick(self, view: View, direction: int) -> int | None:
-        kick = (direction + NUM_COMPASS, view.y, view.x)
-        view.level.failures[kick] = view.level.failures.get(kick, 0) + 1
+        step, kick = (direction, *view.here), (direction + KICKING, *view.here)
+        view.level.failures[kick] += 1
         if view.level.failures[kick] > MAX_KICKS:
-            view.level.blocked[direction, view.y, view.x] = True
+            view.level.blocked[step] = True
             return None
         self._aim = direction
         return KICK
-
-    def _is_fresh(self, view: View) -> bool:
-        """Whether the hero stands where something edible was killed a moment ago."""
-        killed = view.level.kills.get((view.y, view.x))
-        return killed is not None and view.turn - killed < FRESH_TURNS
 
     def _choose(self, view: View) -> int:
         """The key of the first aim that can be pursued."""
@@ -211,10 +143,9 @@ class ExplorerPlayer:
             self._look_for_hidden,
         )
         for aim in aims:
-            key = aim(view)
-            if key is not None:
+            if key := aim(view):
                 return key
-        return self._step(int(self._rng.integers(NUM_COMPASS)))
+        return self._step(int(self._rng.integers(len(COMPASS))))
 
     def _step(self, direction: int) -> int:
         self._tried = direction
@@ -222,35 +153,33 @@ class ExplorerPlayer:
 
     def _fight(self, view: View) -> int | None:
         """Hit an adjacent monster, unless it is peaceful or best left alone."""
-        around = view.kinds[max(view.y - 1, 0) : view.y + 2, max(view.x - 1, 0) : view.x + 2]
+        y, x = view.here
+        around = view.kinds[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
         if not (around == Kind.MONSTER).any():
             return None
-        monsters = view.kinds == Kind.MONSTER
-        for glyph in view.level.peaceful:
-            monsters &= view.glyphs != glyph
-        doors = view.level.doors
+        level = view.level
+        monsters = (view.kinds == Kind.MONSTER) & ~level.is_peaceful(view)
         hostile = [
             direction
-            for direction in range(NUM_COMPASS)
-            if can_step(view.y, view.x, direction, monsters, doors, _NOTHING)
+            for direction in range(len(COMPASS))
+            if can_step(y, x, direction, monsters, level.doors, _NOTHING)
         ]
         if not hostile:
             return None
-        if view.health < WEAK_SHARE and view.level.down[view.y, view.x]:
+        if view.health < WEAK_SHARE and level.down[view.here]:
             return DOWN_KEY
         return self._step(hostile[int(self._rng.integers(len(hostile)))])
 
     def _eat(self, view: View) -> int | None:
         """Eat what was just killed, or from the pack when hungry."""
-        hungry = view.hunger >= HUNGRY
-        fresh = self._is_fresh(view)
-        if fresh:
-            del view.level.kills[view.y, view.x]
+        hungry, kills = view.hunger >= HUNGRY, view.level.kills
         self._wants_food = hungry
-        if fresh and view.hunger > 0 and (hungry or self._rng.random() < SNACK_SHARE):
-            self._wants_food = True
-            view.level.kills[view.y, view.x] = view.turn
-            return EAT
+        if view.level.is_fresh(view):
+            del kills[view.here]
+            if view.hunger > 0 and (hungry or self._rng.random() < SNACK_SHARE):
+                self._wants_food = True
+                kills[view.here] = view.turn
+                return EAT
         return EAT if hungry and self._has_food else None
 
     def _dabble(self, view: View) -> int | None:
@@ -264,18 +193,16 @@ class ExplorerPlayer:
         level = view.level
         ready = level.steps >= level.patience
         well = view.health >= WEAK_SHARE or level.rests >= RESTS
-        if not ready or not well:
-            return None
-        if level.down[view.y, view.x]:
-            return self._go_down(view)
-        return self._walk(view, level.down)
+        return self._go_down(view) if ready and well else None
 
-    def _go_down(self, view: View) -> int | None:
-        step = (2 * NUM_COMPASS, view.y, view.x)
-        failures = view.level.failures
-        failures[step] = failures.get(step, 0) + 1
-        if failures[step] > MAX_FAILURES:
-            view.level.down[view.y, view.x] = False
+    def _go_down(self, view: View, bold: bool = False) -> int | None:
+        """Take the way down under the hero, or a step towards the nearest."""
+        level, descent = view.level, (GOING_DOWN, *view.here)
+        if not level.down[view.here]:
+            return self._walk(view, level.down, bold)
+        level.failures[descent] += 1
+        if level.failures[descent] > MAX_FAILURES:
+            level.down[view.here] = False
             return None
         return DOWN_KEY
 
@@ -290,24 +217,15 @@ class ExplorerPlayer:
 
     def _explore(self, view: View) -> int | None:
         """To treasure, else to the border of the unknown, else down; first by safe ways."""
-        level = view.level
-        treasure = (view.kinds == Kind.TREASURE) & ~level.visited
-        if not level.is_shop and treasure.any():
-            key = self._walk(view, treasure)
-            if key is not None:
-                return key
-        border = (sum_neighbours(view.kinds == Kind.UNSEEN) > 0) & ~level.visited
-        border &= self._passable(view, bold=False)
+        level, kinds = view.level, view.kinds
+        treasure = (kinds == Kind.TREASURE) & ~level.visited
+        if not level.is_shop and (key := self._walk(view, treasure)):
+            return key
+        border = (sum_neighbours(kinds == Kind.UNSEEN) > 0) & ~level.visited
+        border &= level.passable(view, bold=False)
         for bold in (False, True):
-            targets = border if not bold else border | (view.kinds == Kind.BOULDER)
-            key = self._walk(view, targets, bold)
-            if key is not None:
-                return key
-            if level.down[view.y, view.x]:
-                key = self._go_down(view)
-            elif level.down.any():
-                key = self._walk(view, level.down, bold)
-            if key is not None:
+            targets = border | (kinds == Kind.BOULDER) if bold else border
+            if key := self._walk(view, targets, bold) or self._go_down(view, bold):
                 return key
         return None
 
@@ -321,58 +239,35 @@ class ExplorerPlayer:
         lost = level.steps > PATIENCE_LIMIT
         if lost and level.steps % 100 == 0:
             level.blocked[:] = False  # what was in the way may have gone
-        passable = self._passable(view, bold=lost)
-        distance = distances(_single(view.y, view.x), passable, level.doors, _NOTHING)
+        passable = level.passable(view, bold=lost)
+        distance = distances(_single(view.here), passable, level.doors, _NOTHING)
         reachable = distance != FAR
-        likely = count_exits(passable, level.doors, _NOTHING) <= 1
+        likely = count_exits(passable, level.doors) <= 1
         likely |= sum_neighbours(passable & ~reachable) > 0
         closed = (view.kinds == Kind.WALL) | (view.kinds == Kind.UNSEEN)
         hope = sum_neighbours(closed * SEARCH_DECAY**level.searched)
         hope *= np.where(likely, 5.0, np.where(view.kinds == Kind.CORRIDOR, 0.3, 1.0))
         gain = np.where(reachable, STEPS_FOR_HOPE * hope - distance, -np.inf)
         y, x = divmod(int(np.argmax(gain)), WIDTH)
-        if (y, x) == (view.y, view.x):
+        if (y, x) == view.here:
             level.searched[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] += 1
             return SEARCH
-        return self._walk(view, _single(y, x), bold=lost)
-
-    def _passable(self, view: View, bold: bool) -> AnyArray:
-        """Where one may go; ``bold``: over traps, and boulders are pushed."""
-        passable: AnyArray = view.level.visited | _PASSABLE[view.kinds]
-        if view.level.is_shop:  # else one pays
-            passable &= (view.kinds != Kind.TREASURE) | view.level.visited
-        if bold:
-            passable |= (view.kinds == Kind.TRAP) | (view.kinds == Kind.BOULDER)
-        else:
-            passable &= view.kinds != Kind.BOULDER
-        for glyph in view.level.peaceful:
-            passable &= view.glyphs != glyph
-        passable &= view.kinds != Kind.SESSILE
-        return passable
+        return self._walk(view, _single((y, x)), bold=lost)
 
     def _walk(self, view: View, targets: AnyArray, bold: bool = False) -> int | None:
         """A step on a shortest way to one of ``targets``."""
-        passable = self._passable(view, bold)
-        passable[view.y, view.x] = True
         level = view.level
+        passable = level.passable(view, bold)
+        passable[view.here] = True
         distance = distances(targets, passable, level.doors, level.blocked)
-        if distance[view.y, view.x] in (0, FAR):
+        if distance[view.here] in (0, FAR):
             return None
         luck = self._rng.random()
-        return self._step(step_towards(distance, view.y, view.x, level.doors, level.blocked, luck))
+        return self._step(step_towards(distance, *view.here, level.doors, level.blocked, luck))
 
 
-def _is_on_map(y: int, x: int) -> bool:
-    return 0 <= y < HEIGHT and 0 <= x < WIDTH
-
-
-def _single(y: int, x: int) -> AnyArray:
-    """The map's cells with only (y, x) true."""
+def _single(cell: tuple[int, int]) -> AnyArray:
+    """The map's cells with only this one true."""
     cells = np.zeros((HEIGHT, WIDTH), np.bool_)
-    cells[y, x] = True
+    cells[cell] = True
     return cells
-
-
-_STOPPING = (Kind.UNSEEN, Kind.WALL, Kind.TRAP, Kind.BOULDER, Kind.SESSILE)
-_PASSABLE = ~np.isin(np.arange(Kind.COUNT), _STOPPING)
-_NOTHING = np.zeros((NUM_COMPASS, HEIGHT, WIDTH), np.bool_)  # no step is blocked

@@ -1,15 +1,24 @@
-"""What the explorer knows of a level: the kinds of its cells, and what happened there."""
+"""What the explorer knows: what it sees, and of each level what happened there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from motif.games.nethack.path_finding import HEIGHT, WIDTH
+from motif.games.nethack.path_finding import DX, DY, HEIGHT, WIDTH
 from motif.types import AnyArray
+
+MAX_FAILURES = 6  # of a step that took time, before it counts as impossible
+FRESH_TURNS = 25  # for which a corpse may be eaten
+
+_KILLED = re.compile(rb"You (?:kill|destroy)")
+_HELD = re.compile(rb"pit|trap|web|stuck|held|swap|in the way")
+_SHOP = re.compile(rb"[Ww]elcome(?: again)? to [^!]*'s ")
 
 
 class Kind:
@@ -32,6 +41,8 @@ class Kind:
     COUNT = 14
 
 
+_STOPPING = (Kind.UNSEEN, Kind.WALL, Kind.TRAP, Kind.BOULDER, Kind.SESSILE)
+_PASSABLE = ~np.isin(np.arange(Kind.COUNT), _STOPPING)
 # Symbols of the map (NetHack's defsym.h, in the order of its glyphs); the others are floor.
 _SYMBOLS = {
     Kind.UNSEEN: (0,),
@@ -45,12 +56,6 @@ _SYMBOLS = {
 _SESSILE = {
     "acid blob", "blue jelly", "spotted jelly", "ochre jelly", "brown mold", "yellow mold",
     "green mold", "red mold", "gas spore", "floating eye", "cockatrice", "chickatrice",
-}  # fmt: skip
-_EDIBLE = {
-    "newt", "jackal", "fox", "coyote", "jackalope", "sewer rat", "giant rat", "gecko", "goblin",
-    "gnome", "gnome lord", "gnomish wizard", "dwarf", "dwarf lord", "hobbit", "hill orc",
-    "Mordor orc", "Uruk-hai", "rock piercer", "giant beetle", "giant ant", "cave spider",
-    "iguana", "baby crocodile", "pony", "horse", "hill giant", "lichen", "rothe", "jaguar",
 }  # fmt: skip
 
 
@@ -80,36 +85,97 @@ def glyph_kinds() -> AnyArray:
     return kinds
 
 
-@lru_cache(maxsize=1)
-def edible_corpses() -> frozenset[int]:
-    """Glyphs of corpses that are safe while fresh, by the common ones of the upper levels."""
-    from nle import nethack
+@dataclass(frozen=True)
+class View:
+    """One observation, read."""
 
-    return frozenset(
-        nethack.GLYPH_BODY_OFF + monster
-        for monster in range(nethack.GLYPH_PET_OFF)
-        if nethack.permonst(monster).mname in _EDIBLE
-    )
+    message: bytes
+    here: tuple[int, int]  # row and column of the hero
+    turn: int
+    health: float  # hit points, as a share of the most
+    hunger: int
+    level: LevelMemory
+    glyphs: AnyArray  # (21, 79) int16
+    kinds: AnyArray  # (21, 79) uint8, Kind; the hero's own cell is FLOOR
+
+    def beside(self, direction: int) -> tuple[int, int] | None:
+        """The cell that a step into ``direction`` leads to; ``None`` off the map."""
+        y, x = self.here[0] + int(DY[direction]), self.here[1] + int(DX[direction])
+        return (y, x) if 0 <= y < HEIGHT and 0 <= x < WIDTH else None
 
 
-def _mask() -> AnyArray:
-    return np.zeros((HEIGHT, WIDTH), np.bool_)
-
-
-@dataclass
 class LevelMemory:
-    """One level as far as it was played; all arrays are of the map's cells."""
+    """One level as far as it was played; all arrays are of the map's cells.
 
-    patience: int  # steps after which stairs down are taken at once
-    steps: int = 0
-    rests: int = 0
-    is_shop: bool = False
-    visited: AnyArray = field(default_factory=_mask)
-    down: AnyArray = field(default_factory=_mask)  # ways down that an object may hide by now
-    doors: AnyArray = field(default_factory=_mask)
-    searched: AnyArray = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH), np.int16))
-    # … how often somebody searched beside it
-    blocked: AnyArray = field(default_factory=lambda: np.zeros((8, HEIGHT, WIDTH), np.bool_))
-    failures: dict[tuple[int, int, int], int] = field(default_factory=dict)  # of a step
-    kills: dict[tuple[int, int], int] = field(default_factory=dict)  # cell: game turn
-    peaceful: set[int] = field(default_factory=set)  # glyphs
+    Args:
+        patience: steps after which stairs down are taken at once.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.steps = self.rests = 0
+        self.is_shop = False
+        self.visited, self.doors = np.zeros((2, HEIGHT, WIDTH), np.bool_)
+        self.down = np.zeros((HEIGHT, WIDTH), np.bool_)  # an object may hide stairs by now
+        self.searched = np.zeros((HEIGHT, WIDTH), np.int16)  # how often, from a cell beside it
+        self.blocked = np.zeros((8, HEIGHT, WIDTH), np.bool_)
+        self.failures: Counter[tuple[int, int, int]] = Counter()  # of an action, at a cell
+        self.kills: dict[tuple[int, int], int] = {}  # cell: game turn
+        self.peaceful: set[int] = set()  # glyphs
+
+    def learn(self, view: View, last: View | None, tried: int | None) -> None:
+        """Remember what a view, and what became of the last action, say of this level.
+
+        Args:
+            last: the view before, if it is of this level.
+            tried: the direction of the step or blow between them.
+        """
+        here, kinds, message = view.here, view.kinds, view.message
+        self.steps += 1
+        self.visited[here] = True
+        self.down |= (kinds == Kind.DOWN) | (kinds == Kind.HOLE)
+        self.down[here] |= b"staircase down here" in message or b"ladder down here" in message
+        self.doors = (kinds == Kind.DOOR) | (self.doors & (kinds > Kind.DOOR))
+        self.is_shop |= bool(_SHOP.search(message))
+        if last is not None:
+            self.doors[here] |= last.kinds[here] == Kind.DOOR
+        if last is None or tried is None:
+            return
+        if _KILLED.search(message):
+            if (there := view.beside(tried)) is not None:
+                self.kills[there] = view.turn
+        elif last.here == here and b"?" not in message:
+            self._learn_from_failure(view, last.turn == view.turn, tried)
+
+    def _learn_from_failure(self, view: View, took_no_time: bool, tried: int) -> None:
+        """The step did not lead anywhere: don't try it for ever."""
+        there, step = view.beside(tried), (tried, *view.here)
+        occupied = there is not None and view.kinds[there] in (Kind.MONSTER, Kind.PET)
+        if b"locked" in view.message or occupied:
+            return
+        self.failures[step] += 1
+        limit = 3 * MAX_FAILURES if _HELD.search(view.message) else MAX_FAILURES
+        if took_no_time or self.failures[step] >= limit:
+            self.blocked[step] = True
+
+    def is_fresh(self, view: View) -> bool:
+        """Whether the hero stands where something was killed a moment ago."""
+        return view.turn - self.kills.get(view.here, -FRESH_TURNS) < FRESH_TURNS
+
+    def passable(self, view: View, bold: bool) -> AnyArray:
+        """Where one may go; ``bold``: over traps, and boulders are pushed."""
+        kinds = view.kinds
+        passable: AnyArray = self.visited | _PASSABLE[kinds]
+        if self.is_shop:  # else one pays
+            passable &= (kinds != Kind.TREASURE) | self.visited
+        if bold:
+            passable |= (kinds == Kind.TRAP) | (kinds == Kind.BOULDER)
+        else:
+            passable &= kinds != Kind.BOULDER
+        passable &= ~self.is_peaceful(view) & (kinds != Kind.SESSILE)
+        return passable
+
+    def is_peaceful(self, view: View) -> AnyArray:
+        """Cells of those that were found to be peaceful."""
+        cells: AnyArray = np.isin(view.glyphs, list(self.peaceful))
+        return cells

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from scipy import ndimage
 
 from motif.types import AnyArray
 
@@ -15,6 +16,9 @@ HEIGHT, WIDTH = 21, 79
 DY = np.array((-1, 0, 1, 0, -1, 1, 1, -1))
 DX = np.array((0, 1, 0, -1, 1, 1, -1, -1))
 FAR = np.iinfo(np.int16).max  # no way there
+
+_STRAIGHT = np.array(((0, 1, 0), (1, 0, 1), (0, 1, 0)))
+_ASLANT = np.array(((1, 0, 1), (0, 0, 0), (1, 0, 1)))
 
 
 @njit(cache=True)
@@ -34,6 +38,7 @@ def can_step(
     return not aslant and not blocked[direction, y, x]
 
 
+# Not by scipy.sparse.csgraph: a graph of the cells takes far longer to make than to search.
 @njit(cache=True)
 def distances(
     targets: AnyArray, passable: AnyArray, doors: AnyArray, blocked: AnyArray
@@ -45,41 +50,28 @@ def distances(
     Returns:
         (21, 79) int16; ``FAR`` where there is no way.
     """
-    distance = np.full((HEIGHT, WIDTH), FAR, np.int16)
-    queue = np.empty((HEIGHT * WIDTH, 2), np.int16)
-    first, last = 0, 0
-    for y in range(HEIGHT):
-        for x in range(WIDTH):
-            if targets[y, x]:
-                distance[y, x] = 0
-                queue[last, 0], queue[last, 1] = y, x
-                last += 1
-    while first < last:
+    distance = np.where(targets, 0, FAR).astype(np.int16)
+    anywhere = np.ones((HEIGHT, WIDTH), np.bool_)
+    rows, columns = np.nonzero(targets)
+    queue = list(zip(rows, columns))
+    first = 0
+    while first < len(queue):
         y, x = queue[first]
         first += 1
         for direction in range(8):  # from where (y, x) is entered by this step
             from_y, from_x = y - DY[direction], x - DX[direction]
-            if not (0 <= from_y < HEIGHT and 0 <= from_x < WIDTH):
+            if not (0 <= from_y < HEIGHT and 0 <= from_x < WIDTH and passable[from_y, from_x]):
                 continue
-            if distance[from_y, from_x] != FAR or not passable[from_y, from_x]:
-                continue
-            aslant = direction >= 4 and (doors[y, x] or doors[from_y, from_x])
-            if aslant or blocked[direction, from_y, from_x]:
-                continue
-            distance[from_y, from_x] = distance[y, x] + 1
-            queue[last, 0], queue[last, 1] = from_y, from_x
-            last += 1
+            if distance[from_y, from_x] == FAR and can_step(
+                from_y, from_x, direction, anywhere, doors, blocked
+            ):
+                distance[from_y, from_x] = distance[y, x] + 1
+                queue.append((from_y, from_x))
     return distance
 
 
-@njit(cache=True)
 def step_towards(
-    distance: AnyArray,
-    y: int,
-    x: int,
-    doors: AnyArray,
-    blocked: AnyArray,
-    luck: float,
+    distance: AnyArray, y: int, x: int, doors: AnyArray, blocked: AnyArray, luck: float
 ) -> int:
     """The direction of a shortest way from (y, x) down ``distance``; -1 if there is none.
 
@@ -87,41 +79,23 @@ def step_towards(
         luck: in [0, 1), chooses among equally short ways.
     """
     reachable = distance != FAR
-    best, count = FAR, 0
-    good = np.empty(8, np.int16)
-    for direction in range(8):
-        if can_step(y, x, direction, reachable, doors, blocked):
-            there = distance[y + DY[direction], x + DX[direction]]
-            if there < best:
-                best, count = there, 0
-            if there == best:
-                good[count] = direction
-                count += 1
-    if count == 0:
-        return -1
-    return int(good[int(luck * count)])
+    ways = [d for d in range(8) if can_step(y, x, d, reachable, doors, blocked)]
+    lengths = [distance[y + DY[direction], x + DX[direction]] for direction in ways]
+    good = [direction for direction, length in zip(ways, lengths) if length == min(lengths)]
+    return good[int(luck * len(good))] if good else -1
 
 
-@njit(cache=True)
 def sum_neighbours(weights: AnyArray) -> AnyArray:
     """(21, 79) float64: the sum of ``weights`` over the eight cells around each."""
-    sums = np.zeros((HEIGHT, WIDTH))
-    for y in range(HEIGHT):
-        for x in range(WIDTH):
-            if weights[y, x]:
-                for direction in range(8):
-                    to_y, to_x = y + DY[direction], x + DX[direction]
-                    if 0 <= to_y < HEIGHT and 0 <= to_x < WIDTH:
-                        sums[to_y, to_x] += weights[y, x]
-    return sums
+    return _correlate(weights, _STRAIGHT + _ASLANT, np.float64)
 
 
-@njit(cache=True)
-def count_exits(passable: AnyArray, doors: AnyArray, blocked: AnyArray) -> AnyArray:
+def count_exits(passable: AnyArray, doors: AnyArray) -> AnyArray:
     """(21, 79) int8: into how many directions one may step from each cell."""
-    counts = np.zeros((HEIGHT, WIDTH), np.int8)
-    for y in range(HEIGHT):
-        for x in range(WIDTH):
-            for direction in range(8):
-                counts[y, x] += can_step(y, x, direction, passable, doors, blocked)
-    return counts
+    aslant = _correlate(passable & ~doors, _ASLANT, np.int8)
+    return _correlate(passable, _STRAIGHT, np.int8) + ~doors * aslant
+
+
+def _correlate(cells: AnyArray, kernel: AnyArray, dtype: type[np.generic]) -> AnyArray:
+    sums: AnyArray = ndimage.correlate(cells, kernel, output=dtype, mode="constant")
+    return sums

@@ -11,7 +11,7 @@ from motif.collect.games import record_game
 from motif.collect.sources import open_task
 from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.explorer import ExplorerPlayer
-from motif.games.nethack.level_memory import Kind, edible_corpses, glyph_kinds
+from motif.games.nethack.level_memory import Kind, glyph_kinds
 from motif.messages import MESSAGE_LENGTH
 
 pytestmark = pytest.mark.nle
@@ -79,8 +79,6 @@ def test_kinds_of_glyphs():
     ]  # fmt: skip
     assert kinds[CMAP + 55] == Kind.HOLE  # a trap door
     assert kinds[nethack.GLYPH_OBJ_OFF + 447] == Kind.BOULDER
-    assert GLYPHS["%"] in edible_corpses()
-    assert nethack.GLYPH_BODY_OFF + NAMES["cockatrice"] not in edible_corpses()
 
 
 @pytest.mark.parametrize(
