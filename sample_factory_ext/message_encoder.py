@@ -19,12 +19,13 @@ FLAGS = ("encoder_msg_model", "encoder_embedding_dim", "encoder_hidden_dim")
 
 
 class MessagePolicyEncoder(StatusEncoder):
-    """``blstats`` and ``message`` of a compact observation to (B, ``encoder_hidden_dim``)."""
+    """``message`` and, where a game has it, ``blstats`` to (B, ``encoder_hidden_dim``)."""
 
     def __init__(self, cfg: Any, obs_space: Any) -> None:
         super().__init__(cfg)
         given = {name: getattr(cfg, name) for name in FLAGS if getattr(cfg, name) is not None}
-        settings = EncoderSettings(use_blstats=True, **given)
+        self._reads_status = "blstats" in obs_space.spaces
+        settings = EncoderSettings(use_blstats=self._reads_status, **given)
         self.network = RewardEncoder(settings)
         self.out_size = settings.encoder_hidden_dim
 
@@ -36,6 +37,6 @@ class MessagePolicyEncoder(StatusEncoder):
         return self
 
     def forward(self, obs_dict: dict[str, Tensor]) -> Tensor:
-        status = self.status(obs_dict["blstats"])
+        status = self.status(obs_dict["blstats"]) if self._reads_status else None
         features: Tensor = self.network(self.network.message(obs_dict["message"]), status)
         return features

@@ -71,6 +71,8 @@ def play(config: PlaybackConfig) -> list[Episode]:
     except CheckpointError as error:
         raise CheckpointError(f"{error}; or name another with --reward_dir") from None
     env = add_intrinsic_reward(game.make(cfg.root_env, record=config.record), cfg)
+    if config.gif and not game.has_screen:
+        raise ConfigError(f"--gif: {game.name} has no screen; leave it out")
     about = f"{config.run_folder}: policy of {player.env_steps:,} steps, {cfg.root_env}"
     print(about)
     statistics = Statistics(game, cfg.root_env, player.env_steps)

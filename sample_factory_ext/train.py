@@ -17,13 +17,19 @@ from sample_factory.train import make_runner
 
 from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED, command
 from motif.device import resolve_device
-from motif.errors import CheckpointError
+from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
 from motif.games.game import check_task, find_game
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
-from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args, settle_sampling
+from sample_factory_ext.parameters import (
+    ENVIRONMENT,
+    POLICY_ENCODER,
+    REWARD_ENCODER,
+    parse_rl_args,
+    settle_sampling,
+)
 from sample_factory_ext.recurrent_core import make_core
 from sample_factory_ext.run_folder import (
     EpisodeLog,
@@ -53,6 +59,11 @@ def prepare(cfg: Any) -> Any:
     cfg.device = cfg.cli_args["device"] = device
     game = find_game(cfg.game)
     check_task(game, cfg.root_env, "--root_env")
+    if cfg.encoder_custom == POLICY_ENCODER and "cells" not in game.policy_space.spaces:
+        raise ConfigError(
+            f"--encoder_custom {POLICY_ENCODER} reads cells, which {game.name} has not; "
+            f"give --encoder_custom {REWARD_ENCODER}"
+        )
     settle_sampling(cfg)
     check_reward(cfg)
     if cfg.save_ttyrec_every and cfg.save_dir:

@@ -29,7 +29,7 @@ from motif.cli import command, parse_config, run
 from motif.collect.collection import CollectionConfig, collect
 from motif.collect.sources import GameSource, PlayedGames, open_task
 from motif.collect.ttyrec import TtyrecGames
-from motif.errors import CheckpointError
+from motif.errors import CheckpointError, ConfigError
 from motif.games.game import GameAdapter, Player, find_game
 from motif.play.players import RandomPlayer
 
@@ -43,7 +43,7 @@ def open_source(config: CollectionConfig) -> GameSource:
     if config.ttyrec:
         folders = [Path(folder) for folder in config.ttyrec]
         return TtyrecGames(folders, config.max_episode_steps, config.seed)
-    game = find_game("nethack")
+    game = find_game(config.game)
     env = open_task(game, config.task, config.max_episode_steps)
     return PlayedGames(game, env, make_players(config, game, env), config.seed)
 
@@ -69,6 +69,8 @@ def make_players(config: CollectionConfig, game: GameAdapter, env: Any) -> list[
         elif policy == "checkpoint":
             players.extend(checkpoints)
         else:
+            if policy not in game.players:
+                raise ConfigError(f"--policy {policy}: {game.name} has no such player")
             players.append(game.players[policy](env))
     return players
 

@@ -26,11 +26,12 @@ from hypothesis import strategies as st
 from motif import messages
 from motif.annotate.answers import AnswerParser
 from motif.annotate.cache import AnswerCache
-from motif.annotate.prompt import SHIPPED, load_prompt, load_shipped_prompt
-from motif.annotate.rules import RULES, load_rules
+from motif.annotate.prompt import load_prompt, load_shipped_prompt
+from motif.annotate.rules import load_rules
 from motif.collect.collection import CollectionConfig, collect
 from motif.data_files import read_array
 from motif.errors import DamagedFileError, MotifError
+from motif.games.nethack.adapter import NetHack
 from motif.preference.chunk import PreferenceChunk
 from motif.preference.label_set import load_preferences
 from motif.preference.labels import Preference
@@ -150,7 +151,7 @@ def test_texts_of_models_and_terminals(text):
 
 # Files
 
-PROMPT, RULES_TEXT = (SHIPPED / "default.yaml").read_bytes(), RULES.read_bytes()
+PROMPT, RULES_TEXT = (NetHack.prompts / "default.yaml").read_bytes(), NetHack.rules.read_bytes()
 YAML_VALUES = JSON.map(lambda value: yaml.safe_dump(value).encode("utf-8", "replace"))
 
 
@@ -167,8 +168,8 @@ def test_prompt_files(tmp_path, content):
 @fuzzed
 @given(st.text() | damaged(RULES_TEXT).map(lambda raw: raw.decode("latin-1")))
 def test_rules_files(text):
-    with refused_by_name(RULES):
-        rules = load_rules(text, "defaultgoal", RULES)
+    with refused_by_name(NetHack.rules):
+        rules = load_rules(text, "defaultgoal", NetHack.rules)
         assert rules and all(math.isfinite(rule.value) for rule in rules)
 
 

@@ -186,7 +186,6 @@ def test_what_cannot_be_watched_is_named(rl_run, tmp_path, capsys, spoil, messag
         ("--num_episodes 101", "--num_episodes 101: 1 to 100"),
         ("--sleep -1", r"--sleep -1.0: seconds, 0 or more"),
         ("--gif_steps 0", "--gif_steps 0: 1 or more"),
-        ("--task NetHack-v9", "unknown --task 'NetHack-v9'; there are: NetHackScore-v1"),
         ("--render maybe", "expected True or False, got 'maybe'"),
     ],
 )
@@ -195,6 +194,12 @@ def test_bad_flags(rl_run, flags, message, capsys):
         watch(rl_run, *flags.split())
     assert stopped.value.code == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_task_that_is_not_there(rl_run, capsys):
+    assert watch(rl_run, "--task", "NetHack-v9") == 2
+    error = "unknown --task 'NetHack-v9'; there are: NetHackScore-v1"
+    assert error in capsys.readouterr().err
 
 
 def test_a_gpu_that_is_not_there(rl_run, monkeypatch, capsys):

@@ -28,7 +28,10 @@ def make_prompt(config: AnnotationConfig) -> Prompt:
     if config.prompt_file is not None:
         return load_prompt(config.prompt_file, config.goal_key, system_prompt=config.system_prompt)
     return load_shipped_prompt(
-        config.prompt_version, config.goal_key, system_prompt=config.system_prompt
+        config.prompt_version,
+        config.goal_key,
+        game=config.game,
+        system_prompt=config.system_prompt,
     )
 
 

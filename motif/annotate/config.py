@@ -19,6 +19,7 @@ class AnnotationConfig:
     """The command line of ``python -m scripts.annotate_pairs_dataset``."""
 
     directory: Path = option(Path("motif_dataset"), "the pairs dataset")
+    game: str = option("nethack", "whose rules and prompts: nethack, or module:Adapter of your own")
     annotator_type: Literal["llama", "rules", "score", "return"] = option(
         "llama",
         "who prefers: a language model (llama), message patterns (rules), the game's score at the "

@@ -16,8 +16,8 @@ import yaml
 
 from motif.annotate.chat import Message
 from motif.errors import ConfigError
+from motif.games.game import find_game
 
-SHIPPED = Path(__file__).parents[1] / "games" / "nethack" / "prompts"
 PLACEHOLDERS = ("goal", "caption_1", "caption_2")
 ANSWERS = ("1", "2", "none")
 ANSWER_ENDS = ("", *"\"'`)]}>*.\n", '")', '"}', "')", "**")  # with which an answer may close
@@ -50,9 +50,9 @@ class Prompt:
         return turns
 
 
-def shipped_versions() -> list[str]:
-    """Names of the wordings that come with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+def prompt_versions(folder: Path) -> list[str]:
+    """Names of the wordings in a game's folder of prompts."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def load_prompt(path: Path, goal_key: str, *, system_prompt: bool = True) -> Prompt:
@@ -87,18 +87,22 @@ def load_prompt(path: Path, goal_key: str, *, system_prompt: bool = True) -> Pro
     )
 
 
-def load_shipped_prompt(version: str, goal_key: str, *, system_prompt: bool = True) -> Prompt:
-    """One of the package's own wordings.
+def load_shipped_prompt(
+    version: str, goal_key: str, *, game: str = "nethack", system_prompt: bool = True
+) -> Prompt:
+    """One of a game's own wordings.
 
     Raises:
         ConfigError: there is no such version or goal.
     """
-    if version not in shipped_versions():
+    folder = find_game(game).prompts
+    versions = prompt_versions(folder)
+    if version not in versions:
         raise ConfigError(
-            f"no prompt version {version!r}; there are: {', '.join(shipped_versions())}; "
+            f"no prompt version {version!r}; there are: {', '.join(versions)}; "
             "for your own wording use --prompt-file FILE"
         )
-    return load_prompt(SHIPPED / f"{version}.yaml", goal_key, system_prompt=system_prompt)
+    return load_prompt(folder / f"{version}.yaml", goal_key, system_prompt=system_prompt)
 
 
 def _escape_twice(template: str) -> str:

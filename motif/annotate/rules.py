@@ -15,12 +15,12 @@ import yaml
 
 from motif.annotate.annotator import Answers
 from motif.errors import ConfigError
+from motif.games.game import find_game
 from motif.messages import decode, keys
 from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import prefer_larger
 from motif.types import AnyArray, IndexArray, MessageArray
 
-RULES = Path(__file__).parents[1] / "games" / "nethack" / "rules.yaml"
 PAIRS_AT_ONCE = 4096
 
 
@@ -37,7 +37,7 @@ class RulesAnnotator:
 
     Args:
         goal: one of the file's goals.
-        rules_file: a user's own patterns; ``rules.yaml`` beside this module tells the format.
+        rules_file: a user's own patterns; ``motif/games/nethack/rules.yaml`` tells the format.
 
     Raises:
         ConfigError: no such goal, or the file cannot be read or has a mistake.
@@ -46,7 +46,7 @@ class RulesAnnotator:
     keys = ("message",)
 
     def __init__(self, goal: str, rules_file: Path | None = None) -> None:
-        path = rules_file or RULES
+        path = rules_file or find_game("nethack").rules
         text = _read(path)
         self.rules = load_rules(text, goal, path)
         digest = hashlib.sha256(text.encode()).hexdigest()

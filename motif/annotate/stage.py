@@ -18,6 +18,7 @@ from motif.annotate.estimate import estimate
 from motif.annotate.language_model import LanguageModelAnnotator, captioned_pairs, show_turns
 from motif.cli import command
 from motif.errors import ConfigError
+from motif.games.game import find_game
 from motif.pairs_dataset import PairsDataset
 from motif.preference.chunk import PreferenceChunk
 from motif.preference.label_set import load_preferences
@@ -30,7 +31,7 @@ def make_annotator(config: AnnotationConfig) -> Annotator:
     if config.annotator_type == "rules":
         from motif.annotate.rules import RulesAnnotator
 
-        return RulesAnnotator(config.goal_key, config.rules_file)
+        return RulesAnnotator(config.goal_key, config.rules_file or find_game(config.game).rules)
     if config.annotator_type == "score":
         from motif.annotate.game_progress import ScoreAnnotator
 

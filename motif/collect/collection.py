@@ -38,7 +38,12 @@ from motif.pairs_dataset import (
 from motif.types import AnyArray
 
 STAGING = ".collecting"
-OF_PLAYING = ("policy", "checkpoint", "task")  # settings that games from elsewhere don't have
+OF_PLAYING = (
+    "game",
+    "policy",
+    "checkpoint",
+    "task",
+)  # what games from elsewhere lack
 INFO = ("score", "turns", "experience_level")  # known of each game
 
 
@@ -47,6 +52,7 @@ class CollectionConfig:
     """Settings of stage 0; all but ``directory`` decide what the dataset holds."""
 
     directory: str = option("motif_dataset", "folder of the dataset")
+    game: str = option("nethack", "the game: nethack, or module:Adapter of your own")
     num_pairs: int = option(20_000, "pairs to sample; the release has 100,000")
     policy: tuple[Literal["random", "explorer", "checkpoint"], ...] = option(
         ("random",),
@@ -119,7 +125,9 @@ class CollectionConfig:
     @property
     def settings(self) -> dict[str, Any]:
         """What two runs must share to work on the same dataset, as JSON has it."""
-        unused = ("directory", *(OF_PLAYING if self.ttyrec else ()))
+        unused = {"directory", *(OF_PLAYING if self.ttyrec else ())}
+        if self.game == "nethack":  # as datasets say that were made before there were others
+            unused.add("game")
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(self).items()
@@ -213,7 +221,8 @@ def _write_arrays(config: CollectionConfig, staging: Staging) -> None:
         info["weight"] = weight_of_side.astype(np.float32)
     for name, values in info.items():
         _create(staging, name, values.shape, values.dtype)[:] = values
-    data = [name for name, spec in ARRAYS.items() if spec.folder == "data"]
+    arrays = [name for name, spec in ARRAYS.items() if spec.folder == "data"]
+    data = [name for name in arrays if name in staging.arrays()]
     with tqdm(total=2 * config.num_pairs, unit="side", desc="writing") as bar:
         for first, block in staging.blocks():
             ends = np.cumsum(block["length"])
@@ -266,7 +275,7 @@ def _provenance(config: CollectionConfig, staging: Staging) -> dict[str, Any]:
         "mean_score": float(np.mean(staging.per_game["score"])),
         "players": _per_player(staging.per_game),
         "characters": sorted(set(staging.per_game["character"])),
-        "nle": version("nle"),
+        **({"nle": version("nle")} if config.game == "nethack" else {}),
         # NetHack reads the date: the same games come out again on the same date only.
         "dates": sorted(staging.dates),
         "sha256": array_sums(PairsDataset(staging.folder, arrays_present(staging.folder))),

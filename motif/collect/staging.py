@@ -79,6 +79,11 @@ class Staging:
             yield first, block
             first += len(block["length"])
 
+    def arrays(self) -> list[str]:
+        """The names of the arrays on disk."""
+        with self._reading(self._paths()[0]) as archive:
+            return list(archive)
+
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("block-*.npz"))
 

@@ -30,6 +30,7 @@ class CaptionedGame:
     info_columns: tuple[str, ...] = ()
     more_columns: tuple[str, ...] = ()
     arrays: tuple[str, ...] = ("message",)
+    has_screen = False
     character = ""
     rules = Path("rules.yaml")
     prompts = Path("prompts")

@@ -48,6 +48,7 @@ class GameAdapter(Protocol):
     info_columns: tuple[str, ...]  # of ``info``: in episodes.csv and what playing prints
     more_columns: tuple[str, ...]  # of ``info``: further ones for statistics
     arrays: tuple[str, ...]  # of an observation, kept in a dataset; ``message`` is one
+    has_screen: bool  # whether playback has a picture
     character: str  # who is played, as a dataset remembers it
     rules: Path  # the patterns of ``--annotator-type rules``
     prompts: Path  # folder of the prompt files, one for each version
@@ -99,7 +100,10 @@ def find_game(name: str) -> GameAdapter:
         adapter = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"--game {name} can't be imported: {error}") from None
-    made = adapter() if isinstance(adapter, type) else adapter
+    try:
+        made = adapter() if isinstance(adapter, type) else adapter
+    except TypeError as error:
+        raise ConfigError(f"--game {name}: {error}") from None
     missing = [member for member in _MEMBERS if not hasattr(made, member)]
     if missing:
         raise ConfigError(f"--game {name} lacks {', '.join(missing)} (see motif/games/game.py)")

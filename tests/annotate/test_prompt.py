@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from motif.annotate.config import GOALS
 from motif.annotate.prompt import (
-    SHIPPED,
     Prompt,
     load_prompt,
     load_shipped_prompt,
-    shipped_versions,
+    prompt_versions,
 )
 from motif.errors import ConfigError
+from motif.games.nethack.adapter import NetHack
 
 GOOD = """\
 version: mine
@@ -53,7 +53,7 @@ def test_shipped_prompts(version: str, goal: str) -> None:
 
 
 def test_captions_come_last_so_that_the_shared_text_is_one_prefix() -> None:
-    for version in shipped_versions():
+    for version in prompt_versions(NetHack.prompts):
         template = load_shipped_prompt(version, "defaultgoal").template
         assert len(template[template.index("${caption_1}") :]) < 80
 
@@ -149,5 +149,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_shipped_files_are_the_known_ones() -> None:
-    assert shipped_versions() == ["default", "reworded"]
-    assert all(path.suffix == ".yaml" for path in SHIPPED.iterdir())
+    assert prompt_versions(NetHack.prompts) == ["default", "reworded"]
+    assert all(path.suffix == ".yaml" for path in NetHack.prompts.iterdir())

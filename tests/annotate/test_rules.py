@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from motif import messages
 from motif.annotate.annotator import annotate_chunk
-from motif.annotate.rules import RULES, RulesAnnotator, load_rules
+from motif.annotate.rules import RulesAnnotator, load_rules
 from motif.errors import ConfigError
+from motif.games.nethack.adapter import NetHack
 from motif.preference.chunk import PreferenceChunk
 from motif.preference.label_set import load_preferences
 from motif.preference.labels import Preference, prefer_larger
@@ -77,7 +78,7 @@ def test_patterns_do_not_take_one_thing_for_another():
 
 
 def test_every_rule_matters_and_shows_an_example():
-    entries = yaml.safe_load(RULES.read_text())["rules"]
+    entries = yaml.safe_load(NetHack.rules.read_text())["rules"]
     assert all("example" in entry for entry in entries)
     assert all(any(value for value in entry["values"].values()) for entry in entries)
     patterns = [entry["pattern"] for entry in entries]
@@ -85,7 +86,7 @@ def test_every_rule_matters_and_shows_an_example():
 
 
 def test_the_rules_say_what_they_are():
-    assert "No LLM was asked" in RULES.read_text()
+    assert "No LLM was asked" in NetHack.rules.read_text()
 
 
 @given(

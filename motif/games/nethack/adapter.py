@@ -31,6 +31,7 @@ class NetHack:
     info_columns = ("score", "dlvl", "gold", "xlvl", "scout")
     more_columns = ("turns", "deepest")
     arrays = ("message", "blstats", "tty_chars", "tty_colors")
+    has_screen = True
     character = "mon-hum-neu-mal"  # NLE's default; a neutral human male monk
     rules, prompts, kinds = HERE / "rules.yaml", HERE / "prompts", KINDS
 

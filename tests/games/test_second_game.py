@@ -1,0 +1,136 @@
+"""A game that the toolkit has never seen goes through all stages, by one file of its own."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from rl_command import SERIAL, read_episodes, short_run
+
+from motif.errors import ConfigError
+from motif.games.game import check_task, find_game
+from motif.pairs_dataset import PairsDataset, arrays_present
+from motif.preference.label_set import load_preferences
+from motif.reward.checkpoint import load_reward_model
+from scripts import annotate_pairs_dataset, collect_pairs_dataset, main, train_reward, visualize
+
+GAME = ["--game", "corridor:CorridorGame"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("corridor")
+
+
+@pytest.fixture(scope="module")
+def dataset(folder):
+    where = ["--directory", str(folder / "pairs")]
+    how = ["--task", "Coin-v0", "--num_pairs", "300", "--max_episode_steps", "60", "--seed", "3"]
+    assert collect_pairs_dataset.main([*GAME, *where, *how]) == 0
+    rules = ["--annotator-type", "rules", "--goal-key", "coins"]
+    assert annotate_pairs_dataset.main([*GAME, *where, *rules]) == 0
+    return folder / "pairs"
+
+
+@pytest.fixture(scope="module")
+def reward(folder, dataset):
+    line = f"--dataset_dir {dataset} --annotator rules_msg_coins --train_dir {folder} "
+    line += "--experiment reward --reward_lr 1e-3 --batch_size 32 --num_epochs 12 --seed 1 "
+    assert train_reward.main([*line.split(), "--encoder_msg_model", "lt_cnn_small"]) == 0
+    return folder / "reward"
+
+
+@pytest.fixture(scope="module")
+def agent(folder, reward):
+    line = f"--root_env Coin-v0 --llm_reward 0.1 --reward_dir {reward} --eps_threshold_quantile 0.5"
+    line += " --encoder_custom nle_torchbeast_encoder --train_for_env_steps 2000"
+    assert main.main(short_run(folder, "agent", *SERIAL, *GAME, *line.split())) == 0
+    return folder / "agent"
+
+
+def test_it_is_collected_from_and_labelled_by_its_own_rules(dataset):
+    pairs = PairsDataset(dataset, arrays_present(dataset))
+    assert set(pairs.arrays) == {
+        *("message", "rewards", "score", "turns", "experience_level", "character")
+    }
+    labels = load_preferences(pairs, "rules_msg_coins")
+    coin = np.array([[b"coin" in bytes(side) for side in pair] for pair in pairs.messages[:, :, 0]])
+    bump = np.array([[b"bump" in bytes(side) for side in pair] for pair in pairs.messages[:, :, 0]])
+    value = 5.0 * coin - bump
+    assert (
+        labels.tolist()
+        == np.where(value[:, 0] == value[:, 1], 2, (value[:, 1] > value[:, 0]).astype(int)).tolist()
+    )
+    assert json.loads((dataset / "collection.json").read_text())["settings"]["game"] == GAME[1]
+
+
+def test_its_reward_is_learnt(reward):
+    loaded = load_reward_model(reward)
+    texts = [bytes(message).rstrip(b"\0") for message in loaded.train_messages]
+    assert texts[int(np.argmin(loaded.train_rewards))] == b"You bump into the wall."
+
+
+def test_an_agent_is_trained_and_its_games_are_logged(agent):
+    episodes = read_episodes(agent)
+    assert set(episodes[0]) == {
+        *("env_steps", "return", "length", "extrinsic_return", "intrinsic_return", "place")
+    }
+    assert {episode["return"] for episode in episodes} <= {0.0, 1.0}
+    assert all((episode["return"] == 1) == (episode["place"] == 9) for episode in episodes)
+
+
+def test_it_can_be_watched_without_a_screen(agent, capsys, tmp_path):
+    stats = tmp_path / "stats.json"
+    line = f"--train_dir {agent.parent} --experiment {agent.name} --num_episodes 2 --stats {stats}"
+    assert visualize.main([*line.split(), "--seed", "5", "--record", str(tmp_path)]) == 0
+    assert "You wake up." in capsys.readouterr().out
+    episodes = json.loads(stats.read_text())["episodes"]
+    assert [episode["success"] for episode in episodes] == [
+        episode["place"] == 9 for episode in episodes
+    ]
+    assert (tmp_path / "episode_001.html").is_file()
+
+
+def test_a_gif_needs_a_screen(agent, capsys, tmp_path):
+    line = f"--train_dir {agent.parent} --experiment {agent.name} --gif {tmp_path / 'game.gif'}"
+    assert visualize.main(line.split()) == 2
+    assert "--gif: corridor has no screen" in capsys.readouterr().err
+
+
+def test_the_papers_policy_reads_a_screen_that_it_lacks(folder, reward, capsys):
+    line = [*GAME, "--root_env", "Coin-v0", "--llm_reward", "0.0"]
+    assert main.main(short_run(folder, "other", *SERIAL, *line)) == 2
+    error = capsys.readouterr().err
+    assert "nle_rgbcrop_encoder reads cells, which corridor has not" in error
+    assert "--encoder_custom nle_torchbeast_encoder" in error
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("chess", "--game chess: there is nethack; your own is named module:Adapter"),
+        ("nowhere:Chess", "--game nowhere:Chess can't be imported: No module named 'nowhere'"),
+        ("corridor:Chess", "--game corridor:Chess can't be imported: .* no attribute 'Chess'"),
+        ("corridor:Corridor", "--game corridor:Corridor: "),
+        ("corridor:TaskInfo", "--game corridor:TaskInfo lacks name, tasks, "),
+    ],
+)
+def test_a_game_that_is_none(name, message):
+    with pytest.raises(ConfigError, match=message):
+        find_game(name)
+
+
+def test_a_task_that_it_lacks():
+    with pytest.raises(ConfigError, match="unknown --task 'Gold-v0'; there are: Coin-v0"):
+        check_task(find_game(GAME[1]), "Gold-v0", "--task")
+
+
+def test_the_seeds_decide_its_games():
+    game = find_game(GAME[1])
+    env = game.make("Coin-v0")
+    starts = []
+    for seeds in ((1, 2), (1, 2), (3, 9), (5, 5)):
+        game.seed(env, *seeds)
+        starts.append([env.reset()[1]["place"] for _ in range(5)])
+    assert starts[0] == starts[1] != starts[2]
