@@ -29,7 +29,7 @@ from motif.atomic_write import write_json
 from motif.cli import explain
 from motif.torch_file import read_torch_file, write_torch_file
 from sample_factory_ext.batched_games import GameVector, finished_games
-from sample_factory_ext.workers import end_with_the_parent
+from sample_factory_ext.workers import leave_stopping_to_the_parent
 
 
 def apply() -> None:
@@ -49,7 +49,7 @@ def apply() -> None:
     # Not parent_process(): a spawned process imports this while it reads what it was sent, before
     # it knows that.
     if multiprocessing.current_process().name != "MainProcess":
-        end_with_the_parent()
+        leave_stopping_to_the_parent()
 
 
 def _summarise_vtrace() -> None:

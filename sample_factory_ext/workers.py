@@ -8,32 +8,30 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from motif.cli import EXIT_ERROR
+from motif.processes import guarded
 
 WATCH_SECONDS = 1.0
-PARENT_VARIABLE = "MOTIF_PARENT_PROCESS"  # in the environment of the workers
 
 
 @contextlib.contextmanager
 def parent_of_workers(run_folder: Path) -> Iterator[None]:
-    """Tell the processes that are spawned within whom to end with, and end if one of them fails.
+    """The processes that are started within end with this one, and it ends if one of them fails.
 
     Sample Factory would wait for ever for a learner that could not write its checkpoint.
     """
     over = threading.Event()
     arguments = over, run_folder
     threading.Thread(target=_watch, args=arguments, name="worker-watch", daemon=True).start()
-    os.environ[PARENT_VARIABLE] = str(os.getpid())
     try:
-        yield
+        with guarded():
+            yield
     finally:
-        del os.environ[PARENT_VARIABLE]
         over.set()
 
 
@@ -63,21 +61,12 @@ def _watch(over: threading.Event, run_folder: Path) -> None:
                     file=sys.stderr,
                     flush=True,
                 )
-                os._exit(EXIT_ERROR)  # the others notice
+                os._exit(EXIT_ERROR)  # the guard ends the others
 
 
-def end_with_the_parent() -> None:
-    """A worker leaves stopping to the main process, and ends at once if that is gone."""
-    # Its number is sent: it may be killed while this process still imports, and getppid() is 1.
-    parent = int(os.environ.get(PARENT_VARIABLE, os.getppid()))
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WATCH_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-    # Slurm signals every process of a job. A daemon's parent ends it by this signal: leave it.
+def leave_stopping_to_the_parent() -> None:
+    """A worker does not end at SIGTERM, which Slurm sends to every process of a job."""
+    # A daemon's parent ends it by this signal: leave it.
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and not multiprocessing.current_process().daemon:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
-from motif.annotate.engine_guard import guard
 from motif.errors import MissingPackageError
+from motif.processes import guarded
 
 INSTEAD = (
     "what works without it: a server (--backend openai --base-url URL --model NAME), or no "
@@ -50,7 +51,8 @@ class VLLMChatModel:
                 + INSTEAD
             ) from None
         _check_devices(num_gpus)
-        self._guard = guard()
+        self._guard = contextlib.ExitStack()
+        self._guard.enter_context(guarded())  # its engine would not notice our end
         arguments = {
             "tensor_parallel_size": num_gpus,
             "dtype": dtype,
@@ -109,9 +111,7 @@ class VLLMChatModel:
     def close(self) -> None:
         """Drop what is under way; vLLM stops its processes when the model is dropped."""
         del self._llm
-        if self._guard is not None:
-            self._guard.kill()
-            self._guard.wait()
+        self._guard.close()
 
     def _tokens(self, request: Request) -> list[int]:
         """The conversation as the model's template writes it, special tokens included."""
