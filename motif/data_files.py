@@ -1,4 +1,7 @@
-"""Arrays and JSON that anybody may have written: read as plain data, or refused by name."""
+"""Arrays and JSON that anybody may have written: read as plain data, or refused by name.
+
+What a reader refuses it raises as ``error``: the file, what is wrong with it, then ``way_out``.
+"""
 
 from __future__ import annotations
 
@@ -9,47 +12,47 @@ from typing import Any, Literal
 
 import numpy as np
 
-from motif.errors import DamagedFileError
+from motif.errors import DamagedFileError, MotifError, reason
 from motif.types import AnyArray
 
 BLOCK = 1 << 20  # bytes in memory at a time
 
 
-def read_array(path: Path, mmap_mode: Literal["r", "r+"] | None = None) -> AnyArray:
-    """The array of a ``.npy`` file; objects in it are never unpickled.
-
-    Raises:
-        DamagedFileError: it is truncated, no ``.npy`` file, or holds Python objects.
-        FileNotFoundError: it isn't there.
-    """
+def read_array(
+    path: Path,
+    mmap_mode: Literal["r", "r+"] | None = None,
+    *,
+    error: type[MotifError] = DamagedFileError,
+    way_out: str = "",
+) -> AnyArray:
+    """The array of a ``.npy`` file, if it is there; objects in it are never unpickled."""
     try:
         array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        if isinstance(array, np.ndarray):
+            return array
+        array.close()
+        why = "it is an archive, not one array"
     except FileNotFoundError:
         raise
-    except Exception as error:  # numpy evaluates a header of Python code: any kind may come out
-        raise _damaged(path, error) from None
-    if not isinstance(array, np.ndarray):
-        array.close()  # an archive of arrays
-        raise DamagedFileError(f"{path} cannot be read (it is an archive, not one array)")
-    return array
+    except Exception as refused:  # numpy evaluates a header of Python code: any kind may come out
+        why = reason(refused)
+    raise error(f"{path} cannot be read ({why}){way_out and '; '}{way_out}")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in ``path``.
-
-    Raises:
-        DamagedFileError: it is no JSON, or no object.
-        FileNotFoundError: it isn't there.
-    """
+def read_json(
+    path: Path, *, error: type[MotifError] = DamagedFileError, way_out: str = ""
+) -> dict[str, Any]:
+    """The JSON object in ``path``, if it is there."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        why = "it is not a JSON object"
     except FileNotFoundError:
         raise
-    except (ValueError, OSError, RecursionError) as error:
-        raise _damaged(path, error) from None
-    if not isinstance(content, dict):
-        raise DamagedFileError(f"{path} cannot be read (it is not a JSON object)")
-    return content
+    except (ValueError, OSError, RecursionError) as refused:
+        why = reason(refused)
+    raise error(f"{path} cannot be read ({why}){way_out and '; '}{way_out}")
 
 
 def sha256(path: Path) -> str:
@@ -59,8 +62,3 @@ def sha256(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _damaged(path: Path, error: Exception) -> DamagedFileError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DamagedFileError(f"{path} cannot be read ({reason})")

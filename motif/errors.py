@@ -35,3 +35,8 @@ class CheckpointError(MotifError):
 
 class MissingPackageError(MotifError):
     """An optional package that this stage needs is not installed."""
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what another library says; its kind where it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -18,7 +18,7 @@ import numpy as np
 
 from motif.cli import command
 from motif.data_files import read_array, read_json, sha256
-from motif.errors import DamagedFileError, DatasetError
+from motif.errors import DatasetError
 from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray, MessageArray
 
@@ -95,11 +95,7 @@ class PairsDataset:
         return self.arrays[key]
 
     def mapped_anew(self, key: str) -> AnyArray:
-        """The array ``key`` in a new mapping: pages of one that is gone count as memory of nobody.
-
-        Raises:
-            DatasetError: its file is missing, damaged or of another length than when it was opened.
-        """
+        """The array ``key`` in a new mapping: pages of one that is gone are nobody's memory."""
         array = _open_array(self.path(key), _SPECS[key])
         if len(array) != len(self):
             raise DatasetError(
@@ -134,17 +130,11 @@ def collect_command(directory: str | Path) -> str:
 
 
 def read_provenance(directory: str | Path) -> dict[str, Any]:
-    """What ``collection.json`` says; nothing where there is none, as in the release's datasets.
-
-    Raises:
-        DatasetError: it is damaged.
-    """
-    try:
-        return read_json(Path(directory) / PROVENANCE)
-    except FileNotFoundError:
+    """What ``collection.json`` says; nothing where there is none, as in the release's datasets."""
+    path = Path(directory) / PROVENANCE
+    if not path.exists():
         return {}
-    except DamagedFileError as error:
-        raise DatasetError(f"{error}; restore or delete it") from None
+    return read_json(path, error=DatasetError, way_out="restore or delete it")
 
 
 def array_sums(pairs: PairsDataset) -> dict[str, str]:
@@ -184,14 +174,11 @@ def check_sums(directory: str | Path) -> int:
 
 
 def _open_array(path: Path, spec: ArraySpec) -> AnyArray:
-    try:
-        array = read_array(path, mmap_mode="r")
-    except FileNotFoundError:
+    if not path.exists():
         raise DatasetError(
             f"{path} is missing; make a dataset: {collect_command(path.parent.parent)}"
-        ) from None
-    except DamagedFileError as error:
-        raise DatasetError(f"{error}; restore or collect it again") from None
+        )
+    array = read_array(path, "r", error=DatasetError, way_out="restore or collect it again")
     leading, item = array.shape[: spec.leading_axes], array.shape[spec.leading_axes :]
     fits = (
         len(leading) == spec.leading_axes

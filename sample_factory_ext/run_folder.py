@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from motif.atomic_write import atomic_write
 from motif.cli import command
-from motif.data_files import read_json
-from motif.errors import CheckpointError, DamagedFileError
+from motif.errors import CheckpointError
+from motif.results import runs
 from motif.results.episodes import numbers, read_lines
 from motif.torch_file import read_torch_file
 
@@ -31,24 +31,8 @@ EPISODE_COLUMNS = (
 
 
 def read_run_config(run_folder: Path) -> Any:
-    """The settings that a run was trained with.
-
-    Raises:
-        CheckpointError: the folder holds no RL run, or its ``config.json`` is damaged.
-    """
-    path = run_folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(
-            f"no RL run in {run_folder} (config.json is missing); train one: "
-            f"{command('agent', train_dir=run_folder.parent, experiment=run_folder.name)} …"
-        )
-    try:
-        return AttrDict({"game": "nethack", **read_json(path)})  # older runs are NetHack's
-    except DamagedFileError as error:
-        raise CheckpointError(
-            f"{error}; restore it, or delete it and give scripts.main all the flags of the run "
-            "again"
-        ) from None
+    """:func:`motif.results.runs.read_run_config`, as attributes."""
+    return AttrDict(runs.read_run_config(run_folder))
 
 
 def policy_checkpoints(run_folder: Path, policy: int = 0) -> dict[int, Path]:
@@ -85,14 +69,11 @@ def read_policy_checkpoint(
 
 
 def _load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    try:
-        content = read_torch_file(path, device)
-        if {"model", "train_step", "env_steps"} <= set(content):
-            return content
-        reason = f"{path} is no policy checkpoint"
-    except DamagedFileError as error:
-        reason = str(error)
-    raise CheckpointError(f"{reason}; delete it to go on from the checkpoint before")
+    way_out = "delete it to go on from the checkpoint before"
+    content = read_torch_file(path, device, error=CheckpointError, way_out=way_out)
+    if {"model", "train_step", "env_steps"} <= set(content):
+        return content
+    raise CheckpointError(f"{path} is no policy checkpoint; {way_out}")
 
 
 def check_resumable(run_folder: Path, policies: int = 1) -> int:

@@ -23,15 +23,23 @@ from motif.errors import PreferenceError
 from motif.file_lock import lock_or_refuse
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import (
+    LABELS,
+    PROBABILITIES,
+    RESTORE,
     check_provenance,
     check_sum,
     parts_folder,
-    read_label_array,
     read_labels,
+    read_probabilities,
     read_provenance,
 )
 from motif.preference.labels import Preference, count_labels
-from motif.types import AnyArray, LabelArray
+from motif.types import AnyArray
+
+AFRESH = "start this chunk over with --ignore-existing"
+OTHER_SOURCE = (
+    "start over with --ignore-existing, or choose another name with --custom-annotator-string"
+)
 
 
 class PreferenceChunk:
@@ -73,7 +81,7 @@ class PreferenceChunk:
         self.folder = dataset.directory / "preference"
         self.path = self.folder / f"{annotator}.npy"
         self.parts = parts_folder(self.folder, annotator)
-        self._suffixes = [".npy", ".probs.npy"] if probabilities else [".npy"]
+        self._suffixes = [LABELS, PROBABILITIES] if probabilities else [LABELS]
         self._lock: IO[bytes] | None = None
         self.labels: AnyArray = np.empty(0, np.int8)
         self.probabilities: AnyArray | None = None
@@ -81,19 +89,20 @@ class PreferenceChunk:
     def __enter__(self) -> PreferenceChunk:
         self.parts.mkdir(parents=True, exist_ok=True)
         with _exclusive(self.folder):
-            self._check_otherparts_folder()
+            for path in self.parts.glob("chunk-*.json"):
+                self._check_state(path)
             begun = self._part(self.chunk, ".json").is_file()  # written after the part itself
             for suffix in self._suffixes:
-                present = begun and self._part(self.chunk, suffix).is_file()
-                if self.ignore_existing or not present:
-                    if suffix == ".npy":
-                        self._refuse_second_writer()
-                    self._create_part(suffix)
-            self._take_lock()
+                part = self._part(self.chunk, suffix)
+                if self.ignore_existing or not (begun and part.is_file()):
+                    if suffix == LABELS and part.is_file():
+                        self._locked(part).close()  # no other run writes what is replaced
+                    write_array(part, self._first_content(suffix))
+            self._lock = self._locked(self._part(self.chunk, LABELS))
             self._write_state(complete=False)
-        self.labels = self._map(".npy")
-        if len(self._suffixes) > 1:
-            self.probabilities = self._map(".probs.npy")
+        self.labels = self._map(LABELS)
+        if PROBABILITIES in self._suffixes:
+            self.probabilities = self._map(PROBABILITIES)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -104,14 +113,6 @@ class PreferenceChunk:
         self.labels, self.probabilities = self.labels[:0], None
         if self._lock:
             self._lock.close()
-
-    def _forget(self) -> None:
-        """Take away this chunk's part, which holds no label, and binds nobody to its number."""
-        with _exclusive(self.folder):
-            for suffix in (".json", *self._suffixes):
-                self._part(self.chunk, suffix).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # other chunks are there
-                self.parts.rmdir()
 
     def flush(self) -> None:
         """Force what was assigned so far onto the disk."""
@@ -128,136 +129,102 @@ class PreferenceChunk:
         self.flush()
         with _exclusive(self.folder):
             self._write_state(complete=True)
-            missing = self._missing_chunks()
+            absent = [chunk for chunk in range(self.chunks) if not self._begun(chunk)]
+            missing = [
+                chunk
+                for chunk in set(range(self.chunks)) - set(absent)
+                if not read_provenance(self._part(chunk, ".json")).get("complete")
+            ]
+            # An earlier merged set may stand for chunks that no run has begun. Parts that are all
+            # there need none; it may be damaged.
+            base = self._merged(LABELS) if absent else None
+            if absent and base is None:
+                missing += absent
             if not missing:
-                self._merge()
-        return missing
+                self._merge(base)
+        return sorted(missing)
 
     def _range(self, chunk: int) -> tuple[int, int]:
         length = len(self.dataset)
         return length * chunk // self.chunks, length * (chunk + 1) // self.chunks
 
-    def _merged_probabilities(self) -> AnyArray:
-        path, shape = self._merged(".probs.npy"), (len(self.dataset), 3)
-        probabilities = read_label_array(path)
-        if probabilities.shape != shape:
-            raise PreferenceError(f"{path} has shape {probabilities.shape}, expected {shape}")
-        return probabilities
-
     def _part(self, chunk: int, suffix: str) -> Path:
         return self.parts / f"chunk-{chunk}-of-{self.chunks}{suffix}"
 
-    def _merged(self, suffix: str) -> Path:
-        return self.folder / f"{self.annotator}{suffix}"
+    def _begun(self, chunk: int) -> bool:
+        return all(self._part(chunk, suffix).is_file() for suffix in (".json", LABELS))
 
-    def _base(self) -> LabelArray | None:
-        """The merged set of an earlier run, if it may be built upon."""
-        if not self.path.is_file():
+    def _merged(self, suffix: str) -> AnyArray | None:
+        """An array of the merged set of an earlier run, if it may be built upon."""
+        path, length = self.folder / f"{self.annotator}{suffix}", len(self.dataset)
+        if not path.is_file():
             return None
-        labels = read_labels(self.path, len(self.dataset))
-        check_sum(self.path, self.annotator)
-        source = check_provenance(self.path, self.dataset).get("source", self.source)
+        if suffix == PROBABILITIES:
+            return read_probabilities(path, length)
+        labels = read_labels(path, length)
+        check_sum(path, self.annotator)
+        source = check_provenance(path, self.dataset).get("source", self.source)
         return labels if source == self.source else None
 
-    def _create_part(self, suffix: str) -> None:
-        base = None if self.ignore_existing else self._base()
-        if base is None and self.path.is_file() and not self.ignore_existing:
+    def _first_content(self, suffix: str) -> AnyArray:
+        content = _nothing(suffix, self.stop - self.start)
+        if self.ignore_existing or not self.path.is_file():
+            return content
+        if self._merged(LABELS) is None:
             raise PreferenceError(
                 f"{self.path} was made by another source (see {self.path.with_suffix('.json')}); "
-                "start over with --ignore-existing, or choose another name with "
-                "--custom-annotator-string"
+                + OTHER_SOURCE
             )
-        length = self.stop - self.start
-        if suffix == ".npy":
-            content = np.full(length, Preference.UNKNOWN, np.int8)
-            if base is not None:
-                content[:] = base[self.start : self.stop]
-        else:
-            content = np.full((length, 3), np.nan, np.float32)
-            if base is not None and self._merged(suffix).is_file():
-                content[:] = self._merged_probabilities()[self.start : self.stop]
-        write_array(self._part(self.chunk, suffix), content)
+        base = self._merged(suffix)
+        return content if base is None else base[self.start : self.stop]
 
     def _map(self, suffix: str) -> AnyArray:
         path, length = self._part(self.chunk, suffix), self.stop - self.start
-        afresh = "start this chunk over with --ignore-existing"
         # Read first: "r+" would lengthen a truncated file by zeros, which are labels.
-        array = (
-            read_labels(path, length, afresh)
-            if suffix == ".npy"
-            else read_label_array(path, afresh)
-        )
-        if len(array) != length:
-            raise PreferenceError(f"{path} has {len(array)} rows instead of {length}; {afresh}")
+        array = _read(suffix, path, length, AFRESH)
         return read_array(path, mmap_mode="r+") if length else array
 
-    def _check_otherparts_folder(self) -> None:
-        for path in self.parts.glob("chunk-*.json"):
-            count = path.stem.rsplit("-", 1)[-1]
-            if count != str(self.chunks):
-                raise PreferenceError(
-                    f"{self.annotator} was begun with --n-annotation-chunks {count}, not "
-                    f"{self.chunks}; finish it so, or delete {self.parts}"
-                )
-            own = path == self._part(self.chunk, ".json")
-            state = read_provenance(path)
-            if state.get("dataset") != self.dataset.fingerprint:
-                raise PreferenceError(
-                    f"{path} belongs to another dataset; delete {self.parts} to start over"
-                )
-            if state.get("source") != self.source and not (own and self.ignore_existing):
-                raise PreferenceError(
-                    f"{path} was made by another source (annotator, prompt, model or sampling); "
-                    "start over with --ignore-existing, or choose another name with "
-                    "--custom-annotator-string"
-                )
+    def _check_state(self, path: Path) -> None:
+        """Refuse what would not go together with the chunk that ``path`` belongs to."""
+        count = path.stem.rsplit("-", 1)[-1]
+        if count != str(self.chunks):
+            raise PreferenceError(
+                f"{self.annotator} was begun with --n-annotation-chunks {count}, not "
+                f"{self.chunks}; finish it so, or delete {self.parts}"
+            )
+        state = read_provenance(path)
+        if state.get("dataset") != self.dataset.fingerprint:
+            raise PreferenceError(
+                f"{path} belongs to another dataset; delete {self.parts} to start over"
+            )
+        cleared = self.ignore_existing and path == self._part(self.chunk, ".json")
+        if state.get("source") != self.source and not cleared:
+            raise PreferenceError(
+                f"{path} was made by another source (annotator, prompt, model or sampling); "
+                + OTHER_SOURCE
+            )
 
-    def _missing_chunks(self) -> list[int]:
-        absent, unfinished = self._absent_chunks(), []
-        for chunk in set(range(self.chunks)) - set(absent):
-            if not read_provenance(self._part(chunk, ".json")).get("complete"):
-                unfinished.append(chunk)
-        if absent and self._base() is None:
-            unfinished += absent
-        return sorted(unfinished)
-
-    def _absent_chunks(self) -> list[int]:
-        """Chunks that no run has begun; an earlier merged set may stand for them."""
-        return [
-            chunk
-            for chunk in range(self.chunks)
-            if not all(self._part(chunk, suffix).is_file() for suffix in (".json", ".npy"))
-        ]
-
-    def _merge(self) -> None:
-        # Parts that are all there need no earlier set, which may be damaged.
-        labels = self._base() if self._absent_chunks() else None
-        if labels is None:
-            labels = np.full(len(self.dataset), Preference.UNKNOWN, np.int8)
+    def _merge(self, labels: AnyArray | None) -> None:
         # Its sums are no longer those of the files until all of them are replaced.
         self.path.with_suffix(".json").unlink(missing_ok=True)
-        for suffix in self._suffixes:
-            if suffix == ".npy":
-                merged: AnyArray = labels
-            else:
-                merged = np.full((len(self.dataset), 3), np.nan, np.float32)
-                if self._merged(suffix).is_file():
-                    merged[:] = self._merged_probabilities()
+        sums = {}
+        for suffix in reversed(self._suffixes):
+            base = labels if suffix == LABELS else self._merged(suffix)
+            merged = _nothing(suffix, len(self.dataset)) if base is None else base
             for chunk in range(self.chunks):
                 part, (start, stop) = self._part(chunk, suffix), self._range(chunk)
                 if part.is_file():
-                    labelled = suffix == ".npy"
-                    merged[start:stop] = (
-                        read_labels(part, stop - start) if labelled else read_label_array(part)
-                    )
-            write_array(self._merged(suffix), merged)
+                    merged[start:stop] = _read(suffix, part, stop - start)
+            path = self.folder / f"{self.annotator}{suffix}"
+            write_array(path, merged)
+            sums[path.name] = sha256(path)
         provenance = {
             "annotator": self.annotator,
             "source": self.source,
             "dataset": self.dataset.fingerprint,
             "pairs": len(self.dataset),
-            "counts": count_labels(labels),
-            "sha256": {path.name: sha256(path) for path in map(self._merged, self._suffixes)},
+            "counts": count_labels(merged),
+            "sha256": sums,
         }
         write_json(self.path.with_suffix(".json"), provenance)
         shutil.rmtree(self.parts)
@@ -271,19 +238,30 @@ class PreferenceChunk:
         }
         write_json(self._part(self.chunk, ".json"), state)
 
-    def _refuse_second_writer(self) -> None:
-        part = self._part(self.chunk, ".npy")
-        if part.is_file():
-            with part.open("rb") as file:
-                lock_or_refuse(file.fileno(), part, self._busy(part))
+    def _forget(self) -> None:
+        """Take away this chunk's part, which holds no label, and binds nobody to its number."""
+        with _exclusive(self.folder):
+            for suffix in (".json", *self._suffixes):
+                self._part(self.chunk, suffix).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other chunks are there
+                self.parts.rmdir()
 
-    def _busy(self, part: Path) -> PreferenceError:
-        return PreferenceError(f"another run is writing {part}; wait for it, or stop it")
+    def _locked(self, part: Path) -> IO[bytes]:
+        file = part.open("rb")
+        busy = PreferenceError(f"another run is writing {part}; wait for it, or stop it")
+        lock_or_refuse(file.fileno(), part, busy)
+        return file
 
-    def _take_lock(self) -> None:
-        part = self._part(self.chunk, ".npy")
-        self._lock = part.open("rb")
-        lock_or_refuse(self._lock.fileno(), part, self._busy(part))
+
+def _nothing(suffix: str, length: int) -> AnyArray:
+    if suffix == LABELS:
+        return np.full(length, Preference.UNKNOWN, np.int8)
+    return np.full((length, 3), np.nan, np.float32)
+
+
+def _read(suffix: str, path: Path, length: int, way_out: str = RESTORE) -> AnyArray:
+    read = read_labels if suffix == LABELS else read_probabilities
+    return read(path, length, way_out)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A label set of a dataset: finding it, and checking that it is whole and this dataset's.
 
-``preference/<annotator>.npy`` is int8 (N,), its provenance ``<annotator>.json`` beside it.
+``preference/<annotator>.npy`` is int8 (N,), its provenance ``<annotator>.json`` beside it; with a
+judge that gives them, ``<annotator>.probs.npy`` is float32 (N, 3): first, second, tie.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motif.cli import command
 from motif.data_files import read_array, read_json, sha256
-from motif.errors import DamagedFileError, PreferenceError
+from motif.errors import PreferenceError
 from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import count_labels
-from motif.types import AnyArray, LabelArray
+from motif.types import LabelArray
 
 RESTORE = "restore or delete it, then annotate again"
+LABELS, PROBABILITIES = ".npy", ".probs.npy"  # the files of a label set
 REPOSITORY_PREFERENCES = Path(__file__).resolve().parents[2] / "preference"
 
 
@@ -36,19 +39,16 @@ def annotate_command(annotator: str, directory: Path) -> str:
 
 
 def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
-    """The label set ``annotator`` for ``dataset``, from its folder or the repository's.
+    """The label set ``annotator`` for ``dataset``: (N,) int8, values of :class:`Preference`.
 
-    The repository is the one that holds this package or, for an installed package, the one that
-    is the working directory.
-
-    Returns:
-        (N,) int8, values of :class:`Preference`.
+    It is looked for in the dataset's folder, then in the repository that holds this package and,
+    for an installed package, in the one that is the working directory.
 
     Raises:
         PreferenceError: there is none (the message lists those that are), it is damaged, of
             another length, or its provenance names another dataset or other counts.
     """
-    path = _find_preferences(dataset, annotator)
+    path = _find(dataset, annotator)
     labels = read_labels(path, len(dataset))
     counts = count_labels(labels)
     told = check_provenance(path, dataset).get("counts", counts)
@@ -61,43 +61,68 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
     return labels
 
 
-def label_source(dataset: PairsDataset, annotator: str) -> dict[str, Any]:
-    """What made a label set (type, goal, model, …), as its provenance says; empty if unknown.
+def load_probabilities(dataset: PairsDataset, annotator: str) -> NDArray[np.float32]:
+    """The judge's probabilities (N, 3) float32 that belong to :func:`load_preferences`' labels.
 
     Raises:
-        PreferenceError: there is no such label set, or its provenance is not valid JSON.
+        PreferenceError: there are none, or as for the labels.
     """
-    beside = _find_preferences(dataset, annotator).with_suffix(".json")
+    labels = _find(dataset, annotator)
+    path = labels.with_name(annotator + PROBABILITIES)
+    if not path.is_file():
+        raise PreferenceError(
+            f"--soft_labels: {annotator!r} has no probabilities ({path} is missing); annotate "
+            "with a judge that gives them, or leave --soft_labels out"
+        )
+    probabilities = read_probabilities(path, len(dataset))
+    if labels.with_suffix(".json").is_file():  # if not, it was said when the labels were read
+        check_provenance(labels, dataset)
+    check_sum(path, annotator)
+    return probabilities
+
+
+def label_source(dataset: PairsDataset, annotator: str) -> dict[str, Any]:
+    """What made a label set (type, goal, model, …), as its provenance says; empty if unknown."""
+    beside = _find(dataset, annotator).with_suffix(".json")
     return dict(read_provenance(beside).get("source", {})) if beside.is_file() else {}
 
 
-def _find_preferences(dataset: PairsDataset, annotator: str) -> Path:
-    own = dataset.directory / "preference"
+def _find(dataset: PairsDataset, annotator: str) -> Path:
+    own, *others = _folders(dataset)
     strangers = []
-    for folder in (own, REPOSITORY_PREFERENCES, Path("preference")):
+    for folder in (own, *others):
         path = folder / f"{annotator}.npy"
         if path.is_file() and (folder == own or _belongs(path, dataset)):
             return path
         strangers += [path] if path.is_file() else []
-    available = find_label_sets(dataset)
     other = f" ({strangers[0]} labels another dataset)" if strangers else ""
     unmerged = (
         " (its chunks are not all complete yet)" if parts_folder(own, annotator).is_dir() else ""
     )
     raise PreferenceError(
         f"no label set {annotator!r} in {own}{unmerged}{other}; there are: "
-        f"{', '.join(available) or 'none'}. Make it: "
+        f"{', '.join(find_label_sets(dataset)) or 'none'}. Make it: "
         + annotate_command(annotator, dataset.directory)
     )
 
 
+def _folders(dataset: PairsDataset) -> tuple[Path, Path, Path]:
+    return dataset.directory / "preference", REPOSITORY_PREFERENCES, Path("preference")
+
+
 def find_label_sets(dataset: PairsDataset) -> list[str]:
     """The names that :func:`load_preferences` finds for ``dataset``, sorted."""
-    found = set(label_sets(dataset.directory / "preference"))
-    for folder in (REPOSITORY_PREFERENCES, Path("preference")):
+    own, *others = _folders(dataset)
+    found = set(label_sets(own))
+    for folder in others:
         names = label_sets(folder)
         found |= {name for name in names if _belongs(folder / f"{name}.npy", dataset)}
     return sorted(found)
+
+
+def _belongs(path: Path, dataset: PairsDataset) -> bool:
+    beside = path.with_suffix(".json")
+    return beside.is_file() and read_provenance(beside).get("dataset") == dataset.fingerprint
 
 
 def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
@@ -125,39 +150,27 @@ def check_sum(path: Path, annotator: str) -> None:
     """Compare a file of a label set with its checksum in the provenance, where there is one.
 
     Raises:
-        PreferenceError: it was changed or damaged after it was written.
+        PreferenceError: it was changed or damaged after it was written, or is of an earlier set.
     """
     provenance = path.with_name(f"{annotator}.json")
     sums = read_provenance(provenance).get("sha256") if provenance.is_file() else None
-    if isinstance(sums, dict) and path.name in sums and sums[path.name] != sha256(path):
-        raise PreferenceError(
-            f"{path} is not as it was written (its checksum is not the one in {provenance.name}); "
-            "restore it, or annotate again with --ignore-existing; if you changed it yourself, "
-            f"delete {provenance}"
-        )
-
-
-def _belongs(path: Path, dataset: PairsDataset) -> bool:
-    beside = path.with_suffix(".json")
-    return beside.is_file() and read_provenance(beside).get("dataset") == dataset.fingerprint
+    if not isinstance(sums, dict) or sums.get(path.name) == sha256(path):
+        return
+    raise PreferenceError(
+        f"{path} is not as it was written (its checksum is not the one in {provenance.name}); "
+        "restore it, or annotate again with --ignore-existing; if you changed it yourself, "
+        f"delete {provenance}"
+    )
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except DamagedFileError as error:
-        raise PreferenceError(f"{error}; restore or delete it") from None
-
-
-def read_label_array(path: Path, way_out: str = RESTORE) -> AnyArray:
-    try:
-        return read_array(path)
-    except DamagedFileError as error:
-        raise PreferenceError(f"{error}; {way_out}") from None
+    """What made a label set, or a part of one."""
+    return read_json(path, error=PreferenceError, way_out="restore or delete it")
 
 
 def read_labels(path: Path, length: int, way_out: str = RESTORE) -> LabelArray:
-    labels = read_label_array(path, way_out)
+    """Labels (N,) int8, if that is what the file holds."""
+    labels = read_array(path, error=PreferenceError, way_out=way_out)
     if labels.shape != (length,):
         raise PreferenceError(
             f"{path} has shape {labels.shape}, but {length} labels are expected: "
@@ -170,5 +183,17 @@ def read_labels(path: Path, length: int, way_out: str = RESTORE) -> LabelArray:
     return labels.astype(np.int8)
 
 
+def read_probabilities(path: Path, length: int, way_out: str = RESTORE) -> NDArray[np.float32]:
+    """Probabilities (N, 3) float32, if that is what the file holds; NaN where none are known."""
+    array = read_array(path, error=PreferenceError, way_out=way_out)
+    if array.shape != (length, 3) or array.dtype.kind != "f":
+        raise PreferenceError(
+            f"{path} has shape {array.shape}, expected {(length, 3)} of floats, and holds "
+            f"{array.dtype}; {way_out}"
+        )
+    return array.astype(np.float32)
+
+
 def parts_folder(folder: Path, annotator: str) -> Path:
+    """Where the chunks of a label set are until all are complete."""
     return folder / f"{annotator}.parts"

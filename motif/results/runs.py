@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from motif.cli import command
+from motif.data_files import read_json
 from motif.errors import CheckpointError
 from motif.results.episodes import (
     Comparison,
@@ -51,15 +51,23 @@ def read_run(folder: Path) -> Run:
     Raises:
         CheckpointError: it holds no run, or a damaged one.
     """
+    config = read_run_config(folder)
+    name = config.get("experiment") or folder.name
+    return Run(str(name), config, read_episodes(folder / "episodes.csv"))
+
+
+def read_run_config(folder: Path) -> dict[str, Any]:
+    """The settings that an RL run was trained with.
+
+    Raises:
+        CheckpointError: the folder holds no RL run, or its ``config.json`` is damaged.
+    """
     path = folder / "config.json"
     if not path.is_file():
+        train = command("agent", train_dir=folder.parent, experiment=folder.name)
         raise CheckpointError(
-            f"no RL run in {folder} (config.json is missing); train one: "
-            f"{command('agent', train_dir=folder.parent, experiment=folder.name)} …"
+            f"no RL run in {folder} (config.json is missing); train one: {train} …"
         )
-    try:
-        config = json.loads(path.read_text())
-        name = config.get("experiment") or folder.name
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); restore it") from None
-    return Run(str(name), config, read_episodes(folder / "episodes.csv"))
+    way_out = "restore it, or delete it and give scripts.main all the flags of the run again"
+    older = {"game": "nethack"}  # the only one that runs without this setting had
+    return older | read_json(path, error=CheckpointError, way_out=way_out)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motif.cli import command
-from motif.errors import CheckpointError, ConfigError, DamagedFileError
+from motif.errors import CheckpointError, ConfigError
 from motif.reward.encoder import EncoderSettings
 from motif.reward.model import RewardModel
 from motif.reward.statistics import Rewards, normalise
@@ -42,6 +42,7 @@ CONTENT = (
     "fingerprint",
 )
 RELEASE_CONTENT = ("num_iter", "model", "reward_mean", "reward_var")
+RESTORE = "restore it, or delete it to fall back to the checkpoint before"
 ROWS_AT_ONCE = 4096  # messages in one forward pass without gradient
 
 
@@ -134,7 +135,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: damaged, no checkpoint of a reward model, or one of the release.
     """
-    content = read_plain_file(path)
+    content = read_torch_file(path, error=CheckpointError, way_out=RESTORE)
     if set(CONTENT) <= set(content):
         return content
     if set(RELEASE_CONTENT) <= set(content):
@@ -147,20 +148,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} was made by the original release; import it: {convert}")
     missing = ", ".join(name for name in CONTENT if name not in content)
     raise CheckpointError(f"{path} is no reward checkpoint: it lacks {missing}")
-
-
-def read_plain_file(path: Path) -> dict[str, Any]:
-    """A dict of tensors and plain types that torch saved; no other object is ever unpickled.
-
-    Raises:
-        CheckpointError: the file is damaged or holds something else.
-    """
-    try:
-        return read_torch_file(path)
-    except DamagedFileError as error:
-        raise CheckpointError(
-            f"{error}; restore it, or delete it to fall back to the checkpoint before"
-        ) from None
 
 
 def find_checkpoint(run_folder: str | Path, checkpoint_num: int = 0) -> Path:

@@ -15,18 +15,19 @@ from torch import Tensor
 from motif.atomic_write import write_json
 from motif.cli import option
 from motif.data_files import read_json
-from motif.errors import CheckpointError, ConfigError, DamagedFileError
+from motif.errors import CheckpointError, ConfigError
 from motif.messages import MESSAGE_LENGTH
 from motif.reward.checkpoint import (
     RELEASE_CONTENT,
+    RESTORE,
     build_model,
     find_checkpoint,
     list_checkpoints,
-    read_plain_file,
     save_checkpoint,
 )
 from motif.reward.encoder import MESSAGE_MODELS, EncoderSettings
 from motif.reward.metrics import QUANTILE_FILE, empty_history
+from motif.torch_file import read_torch_file
 
 # The release's reward model is a whole actor-critic; these parts of it never touch the reward.
 IGNORED = (
@@ -67,7 +68,7 @@ def import_release_reward(config: ReleaseImportConfig) -> int:
     if list_checkpoints(folder):
         raise CheckpointError(f"{folder} has checkpoints already; choose another --experiment")
     path = find_checkpoint(release, config.checkpoint_num)
-    content = read_plain_file(path)
+    content = read_torch_file(path, error=CheckpointError, way_out=RESTORE)
     missing = ", ".join(name for name in RELEASE_CONTENT if name not in content)
     if missing:
         raise CheckpointError(f"{path} is no reward checkpoint of the release: it lacks {missing}")
@@ -188,11 +189,8 @@ def _read_csv(path: Path) -> list[list[str]]:
 
 
 def _settings(path: Path) -> EncoderSettings:
-    try:
-        config = read_json(path)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; restore the whole run folder") from None
-    except DamagedFileError as error:
-        raise CheckpointError(f"{error}; restore it") from None
+    if not path.exists():
+        raise CheckpointError(f"{path} is missing; restore the whole run folder")
+    config = read_json(path, error=CheckpointError, way_out="restore it")
     defaults = asdict(EncoderSettings())
     return EncoderSettings(**{name: config.get(name, value) for name, value in defaults.items()})

@@ -16,15 +16,9 @@ from torch.utils.data import TensorDataset, random_split
 
 from motif import messages
 from motif.blstats import BLSTATS_SIZE, scale_blstats
-from motif.data_files import read_array
-from motif.errors import DamagedFileError, DatasetError, PreferenceError
+from motif.errors import DatasetError, PreferenceError
 from motif.pairs_dataset import PairsDataset
-from motif.preference.label_set import (
-    REPOSITORY_PREFERENCES,
-    annotate_command,
-    check_sum,
-    load_preferences,
-)
+from motif.preference.label_set import annotate_command, load_preferences, load_probabilities
 from motif.preference.labels import Preference, count_labels
 from motif.reward.losses import targets_from_labels, targets_from_probabilities
 from motif.types import LabelArray
@@ -85,7 +79,7 @@ def load_training_data(
     targets_NP = targets_from_labels(labels_N)
     digest = hashlib.sha256(dataset.fingerprint.encode() + labels.tobytes())
     if soft_labels:
-        probabilities = _load_probabilities(dataset, annotator, known)
+        probabilities = _probabilities(dataset, annotator, known)
         digest.update(probabilities.tobytes())
         targets_NP = targets_from_probabilities(torch.from_numpy(probabilities))
     train, validation = _split(len(known), seed)
@@ -138,37 +132,19 @@ def _check_labels(labels: LabelArray, annotator: str, dataset: PairsDataset) -> 
         )
 
 
-def _load_probabilities(
+def _probabilities(
     dataset: PairsDataset, annotator: str, known: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """(known, 3) float32 of ``<annotator>.probs.npy``: first, second, tie."""
-    folders = (dataset.directory / "preference", REPOSITORY_PREFERENCES)
-    paths = [folder / f"{annotator}.probs.npy" for folder in folders]
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
-        raise PreferenceError(
-            f"--soft_labels: {annotator!r} has no probabilities ({paths[0]} is missing); annotate "
-            "with a judge that gives them, or leave --soft_labels out"
-        )
-    try:
-        array = read_array(path)
-    except DamagedFileError as error:
-        raise PreferenceError(f"{error}; restore or delete it") from None
-    if array.shape != (len(dataset), 3) or array.dtype.kind != "f":
-        raise PreferenceError(
-            f"{path} has shape {array.shape} of {array.dtype}, expected ({len(dataset)}, 3) of "
-            "float32"
-        )
-    check_sum(path, annotator)
-    probabilities: NDArray[np.float32] = array[known].astype(np.float32)
-    valid = (probabilities >= 0).all(axis=1) & np.isclose(probabilities.sum(axis=1), 1, atol=1e-2)
+    """(known, 3) float32, which sum to 1."""
+    chosen = load_probabilities(dataset, annotator)[known]
+    valid = (chosen >= 0).all(axis=1) & np.isclose(chosen.sum(axis=1), 1, atol=1e-2)
     if not valid.all():
         raise PreferenceError(
-            f"{path}: pair {known[~valid][0]} has a label but no probabilities (they must be 0 or "
-            "more and sum to 1); annotate it again, or leave --soft_labels out"
+            f"{annotator}.probs.npy: pair {known[~valid][0]} has a label but no probabilities "
+            "(they must be 0 or more and sum to 1); annotate it again, or leave --soft_labels out"
         )
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return probabilities
+    chosen /= chosen.sum(axis=1, keepdims=True)
+    return chosen
 
 
 def _load_blstats(dataset: PairsDataset, known: NDArray[np.int64]) -> Tensor:

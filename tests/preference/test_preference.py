@@ -32,6 +32,7 @@ from motif.preference.label_set import (
     check_sum,
     label_source,
     load_preferences,
+    load_probabilities,
 )
 from motif.preference.labels import Preference, count_labels
 
@@ -615,3 +616,39 @@ def test_what_made_a_label_set(make_labelled_dataset):
     assert label_source(pairs, "toy") == {}
     with pytest.raises(PreferenceError, match="no label set 'nobody'"):
         label_source(pairs, "nobody")
+
+
+def test_probabilities_are_found_where_their_labels_are(pairs, tmp_path, monkeypatch):
+    annotate(pairs, probabilities=True)
+    own, shipped = pairs.directory / "preference", tmp_path / "shipped"
+    monkeypatch.chdir(tmp_path)
+    for place in (own, shipped, tmp_path / "preference"):
+        if place != own:
+            own.rename(place)
+        monkeypatch.setattr(label_set, "REPOSITORY_PREFERENCES", shipped)
+        assert (load_probabilities(pairs, "test") == np.eye(3)[answers(pairs)]).all()
+        own = place
+
+
+def test_probabilities_of_another_dataset_are_refused(pairs, make_dataset, monkeypatch):
+    """They were taken if only their length fitted, from the repository's folder too."""
+    annotate(pairs, probabilities=True)
+    other = make_dataset(23, seed=9, name="other")
+    shipped = shutil.copytree(pairs.directory / "preference", pairs.directory.parent / "shipped")
+    monkeypatch.setattr(label_set, "REPOSITORY_PREFERENCES", shipped)
+    with pytest.raises(PreferenceError, match=r"shipped/test\.npy labels another dataset"):
+        load_probabilities(other, "test")
+    annotate(other)  # labels of its own, without probabilities
+    missing = r"'test' has no probabilities \(\S+/other/preference/test\.probs\.npy is missing\)"
+    with pytest.raises(PreferenceError, match=missing):
+        load_probabilities(other, "test")
+    shutil.copytree(shipped, other.directory / "preference", dirs_exist_ok=True)
+    with pytest.raises(PreferenceError, match=r"test\.npy labels another dataset \(.*; this one"):
+        load_probabilities(other, "test")
+
+
+def test_probabilities_of_an_earlier_set_are_refused(pairs):
+    annotate(pairs, probabilities=True)
+    annotate(pairs, source={**SOURCE, "goal": "gold"}, ignore_existing=True)
+    with pytest.raises(PreferenceError, match=r"test\.probs\.npy is not as it was written"):
+        load_probabilities(pairs, "test")
