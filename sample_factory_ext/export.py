@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sample_factory.utils.attr_dict import AttrDict
 
 from motif.atomic_write import atomic_write, write_json
 from motif.cli import command
@@ -13,6 +14,7 @@ from motif.errors import CheckpointError
 from motif.exported_model import portable
 from motif.results.episodes import read_episodes
 from sample_factory_ext.parameters import DEFAULTS, RENAMED
+from sample_factory_ext.resuming import describe_reward
 from sample_factory_ext.run_folder import (
     EPISODE_COLUMNS,
     policy_checkpoints,
@@ -63,6 +65,7 @@ def export_policy(
     with atomic_write(folder / "checkpoint_p0" / name) as temporary:
         torch.save(checkpoint, temporary)
     reward = {"reward_dir": reward_dir, "checkpoint_num": 0}
+    reward["reward_model"] = describe_reward(AttrDict({**config, **reward}))
     write_json(folder / "config.json", {**config, **NEUTRAL, **reward})
     return {
         "kind": "policy",

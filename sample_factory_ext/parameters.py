@@ -1,4 +1,4 @@
-"""Every RL flag in one table: the release's names, the paper's defaults, what has no effect.
+"""The RL command line: the release's names, the paper's defaults, what has no effect.
 
 Sample Factory's own parser stays in charge. This module adds Motif's flags, overrides defaults
 (docs/differences.md, "Training"), and translates names that changed
@@ -8,8 +8,11 @@ between Sample Factory 1 and 2.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
@@ -17,10 +20,9 @@ from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 from motif.cli import boolean
 from motif.errors import ConfigError
 from sample_factory_ext.encoder import CONVOLUTIONS, ENCODERS
+from sample_factory_ext.settings import REWARD_ENCODER, MotifSettings, RLSettings
 
 ENVIRONMENT = "nle_fixed_eat_action"
-POLICY_ENCODER = "nle_rgbcrop_encoder"
-REWARD_ENCODER = "nle_torchbeast_encoder"
 NEVER = 10**9
 
 # The release's command-line name → where the value goes here.
@@ -69,102 +71,170 @@ DEFAULTS: dict[str, Any] = {
     "seed": 777,  # the release has none, and crashes without
 }
 
-ENCODER_SIZE = f"of {REWARD_ENCODER}; checks that the reward model was made with this"
-
-# name, default, type, help
-MOTIF_FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
-    ("game", "nethack", str, "the game: nethack, or module:Adapter of your own"),
-    ("root_env", "NetHackScore-v1", str, "task: one of the game's"),
-    ("reward_dir", "", str, "run folder of the reward model; not needed with --llm_reward 0.0"),
-    ("llm_reward", 0.0, float, "coefficient of the intrinsic reward; 0.0: extrinsic only"),
-    ("extrinsic_reward", 1.0, float, "coefficient of the task's reward; 0.0: intrinsic only"),
-    ("extrinsic_scale", 1.0, float, "(--reward_scale) factor of the task's reward before clipping"),
-    ("extrinsic_clip", 10.0, float, "(--reward_clip) bound of the scaled task reward"),
-    ("beta_count_exponent", 3.0, float, "a message seen N times in an episode counts N^-this"),
-    ("eps_threshold_quantile", 0.5, float, "messages at or below this quantile are worth nothing"),
-    ("rew_norm", True, boolean, "subtract the reward's mean, divide by its deviation"),
-    ("checkpoint_num", 0, int, "iteration of the reward checkpoint; 0: the last one"),
-    ("picture_scale", 1.0, float, "(--obs_scale) the picture's pixels are divided by this"),
-    ("save_every_steps", 100_000_000, int, "environment steps between policy checkpoints"),
-    ("save_ttyrec_every", 0, int, "record every Nth game of each environment; 0: none"),
-    ("save_dir", "", str, "where recordings go; empty: nle_data/"),
-    ("reward_encoder", REWARD_ENCODER, str, "network of the reward model"),
-    ("encoder_custom", POLICY_ENCODER, str, f"network of the policy: {' or '.join(ENCODERS)}"),
-    ("encoder_embedding_dim", None, int, ENCODER_SIZE),
-    ("encoder_hidden_dim", None, int, ENCODER_SIZE),
-    ("encoder_msg_model", None, str, ENCODER_SIZE),
-    ("encoder_extra_fc_layers", 1, int, "linear layers of --hidden_size after the convolutions"),
-)
-
-# Accepted, without effect: name → why.
-NO_EFFECT = {
-    "pop_bl": "it had none in the release",
-    "checkpoint_id": "it had none in the release",
-    "msg_count_bonus": "it had none in the release",
-    "encoder_type": "the picture is always read by convolutions",
-    "encoder_final_activ": "the policy's encoder has no final activation",
-    "encoder_crop_dim": "reward models read messages, not the map",
-    "encoder_num_layers": "reward models read messages, not the map",
-    "use_crop": "reward models read messages, not the map",
-    "use_glyphs": "reward models read messages, not the map",
-    "use_blstats": "the reward checkpoint says so itself",
-    "use_spectral_norm": "Sample Factory 2 has no such option",
-    "use_cpc": "Sample Factory 2 has no such option",
-    "cpc_forward_steps": "Sample Factory 2 has no such option",
-    "cpc_time_subsample": "Sample Factory 2 has no such option",
-    "cpc_forward_subsample": "Sample Factory 2 has no such option",
-    "traj_buffers_excess_ratio": "Sample Factory 2 sizes its buffers itself",
-    "reset_timeout_seconds": "Sample Factory 2 watches its workers' heartbeats",
-    "train_in_background_thread": "Sample Factory 2 trains in a process of its own",
-    "learner_main_loop_num_cores": "the learner uses one thread",
-    "sampler_only": "use benchmarks.rl_throughput",
-    "experiments_root": "use --train_dir",
-    "pbt_optimize_batch_size": "Sample Factory 2 has no such option",
-    "custom_env_episode_len": "tasks last 5,000 steps",
-    "render_action_repeat": "use scripts.visualize",
-    "record_to": "use --save_ttyrec_every",
-    "continuous_actions_sample": "actions are discrete",
+# Accepted, without effect: why, and the flags.
+REASONS = {
+    "it had none in the release": "pop_bl checkpoint_id msg_count_bonus",
+    "the picture is always read by convolutions": "encoder_type",
+    "the policy's encoder has no final activation": "encoder_final_activ",
+    "reward models read messages, not the map": (
+        "encoder_crop_dim encoder_num_layers use_crop use_glyphs"
+    ),
+    "the reward checkpoint says so itself": "use_blstats",
+    "Sample Factory 2 has no such option": (
+        "use_spectral_norm use_cpc cpc_forward_steps cpc_time_subsample cpc_forward_subsample "
+        "pbt_optimize_batch_size"
+    ),
+    "Sample Factory 2 sizes its buffers itself": "traj_buffers_excess_ratio",
+    "Sample Factory 2 watches its workers' heartbeats": "reset_timeout_seconds",
+    "Sample Factory 2 trains in a process of its own": "train_in_background_thread",
+    "the learner uses one thread": "learner_main_loop_num_cores",
+    "use benchmarks.rl_throughput": "sampler_only",
+    "use --train_dir": "experiments_root",
+    "tasks last 5,000 steps": "custom_env_episode_len",
+    "use scripts.visualize": "render_action_repeat",
+    "use --save_ttyrec_every": "record_to",
+    "actions are discrete": "continuous_actions_sample",
 }
+NO_EFFECT = {name: reason for reason, names in REASONS.items() for name in names.split()}
 
 
-def parse_rl_args(argv: Sequence[str] | None = None, evaluation: bool = False) -> Any:
+def parse_rl_args(argv: Sequence[str] | None = None) -> RLSettings:
     """Parse an RL command line, of the release or ours, into Sample Factory's namespace.
 
     Raises:
         ConfigError: a value that cannot work.
         SystemExit: an unknown flag or a malformed value, after argparse's usual message.
     """
+    cfg = read_flags(argv)
+    check_settings(cfg)
+    return cfg
+
+
+def read_flags(argv: Sequence[str] | None) -> RLSettings:
+    """Parse a command line that the stored settings of a run may have to complete."""
     argv = [_translate(word) for word in (sys.argv[1:] if argv is None else argv)]
     if not any(word == "--env" or word.startswith("--env=") for word in argv):
         argv = ["--env", ENVIRONMENT, *argv]  # Sample Factory asks before defaults can apply
-    parser, _ = parse_sf_args(["--env", ENVIRONMENT], evaluation)  # the line itself: below
+    parser, _ = parse_sf_args(["--env", ENVIRONMENT])  # the line itself: below
+    _adapt(parser)
+    cfg: RLSettings = parse_full_cfg(parser, argv)
+    for name in NO_EFFECT:
+        if name in cfg.cli_args:
+            print(f"note: --{name} has no effect here: {NO_EFFECT[name]}", file=sys.stderr)
+    meant: dict[str, Any] = {}
+    if cfg.num_batches_to_accumulate == -1:  # the release's way to say: twice an iteration's
+        meant["num_batches_to_accumulate"] = 2 * cfg.num_batches_per_epoch
+    if cfg.pbt_target_objective == "true_reward":  # its name in Sample Factory 1
+        meant["pbt_target_objective"] = "true_objective"
+    vars(cfg).update(meant)
+    cfg.cli_args.update(meant)
+    return cfg
+
+
+def _translate(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word[2:].partition("=")
+    name = name.replace("-", "_")
+    return f"--{RENAMED.get(name, name)}{equals}{value}"
+
+
+def released_name(name: str) -> str:
+    """The name of a setting on the command line, as ``scripts.main --help`` and the release say."""
+    return {ours: theirs for theirs, ours in RENAMED.items()}.get(name, name)
+
+
+def _adapt(parser: argparse.ArgumentParser) -> None:
+    """Add Motif's flags and those without effect; make Sample Factory's mean what they should."""
     parser.allow_abbrev = False
-    _explain_renamed(parser)
-    add_motif_flags(parser)
-    known = {action.dest for action in parser._actions}
-    parser.set_defaults(**{name: value for name, value in DEFAULTS.items() if name in known})
     for action in parser._actions:
         if action.dest == "device":
             action.choices, action.default = ["auto", "gpu", "cpu"], "auto"
             action.help = "auto: the GPU if there is one"
+        elif action.dest in ("reward_scale", "reward_clip", "obs_scale"):
+            action.help = f"the same as --{RENAMED[action.dest]} on our command line"
         elif getattr(action.type, "__name__", "") == "str2bool":
             action.type = boolean  # theirs knows neither 0 nor no
-    cfg = parse_full_cfg(parser, argv)
-    for name in NO_EFFECT:
-        if name in cfg.cli_args:
-            print(f"note: --{name} has no effect here: {NO_EFFECT[name]}", file=sys.stderr)
-    if cfg.num_batches_to_accumulate == -1:  # the release's way to say: twice an iteration's
-        cfg.num_batches_to_accumulate = 2 * cfg.num_batches_per_epoch
-        cfg.cli_args["num_batches_to_accumulate"] = cfg.num_batches_to_accumulate
-    if cfg.pbt_target_objective == "true_reward":  # its name in Sample Factory 1
-        cfg.pbt_target_objective = cfg.cli_args["pbt_target_objective"] = "true_objective"
-    _check_numbers(cfg)
-    _check_names(cfg)
-    _check_combinations(cfg)
-    return cfg
+    known = {action.dest for action in parser._actions}
+    parser.set_defaults(**{name: value for name, value in DEFAULTS.items() if name in known})
+    hints = typing.get_type_hints(MotifSettings)
+    for field in dataclasses.fields(MotifSettings):
+        kind, *_ = typing.get_args(hints[field.name]) or (hints[field.name],)
+        kind = boolean if kind is bool else kind
+        text = field.metadata["help"]
+        parser.add_argument(f"--{field.name}", default=field.default, type=kind, help=text)
+    for name, reason in NO_EFFECT.items():
+        parser.add_argument(f"--{name}", default=None, type=str, help=f"no effect: {reason}")
 
 
-def settle_sampling(cfg: Any) -> None:
+AT_LEAST_1 = (
+    *("num_workers", "num_envs_per_worker", "worker_num_splits", "num_policies", "batch_size"),
+    *("rollout", "num_epochs", "num_batches_per_epoch", "num_batches_to_accumulate"),
+    *("train_for_env_steps", "save_every_steps", "keep_checkpoints", "stats_avg"),
+)
+
+
+def check_settings(cfg: RLSettings) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        ConfigError: the flag, its value, and what it may be.
+    """
+    for problem in chain(_wrong_numbers(cfg), _wrong_names(cfg), _wrong_combinations(cfg)):
+        raise ConfigError(problem)
+
+
+def _wrong_numbers(cfg: RLSettings) -> Iterator[str]:
+    for name in AT_LEAST_1:
+        if getattr(cfg, name) < 1:
+            yield f"--{name} {getattr(cfg, name)}: at least 1 is needed"
+    if not cfg.picture_scale > 0:
+        yield f"--obs_scale {cfg.picture_scale}: it must be more than 0"
+    if not cfg.extrinsic_clip > 0:
+        yield f"--reward_clip {cfg.extrinsic_clip}: it must be more than 0"
+
+
+def _wrong_names(cfg: RLSettings) -> Iterator[str]:
+    if cfg.algo != "APPO":
+        yield f"--algo {cfg.algo}: only APPO is supported"
+    if cfg.env != ENVIRONMENT:
+        yield f"--env {cfg.env}: the one there is is {ENVIRONMENT}; --root_env is the task"
+    if cfg.encoder_custom not in ENCODERS:
+        yield f"--encoder_custom {cfg.encoder_custom}: there are {', '.join(ENCODERS)}"
+    if cfg.reward_encoder != REWARD_ENCODER:
+        yield f"--reward_encoder {cfg.reward_encoder}: there is {REWARD_ENCODER}"
+    if (layers := cfg.encoder_conv_architecture) not in CONVOLUTIONS:
+        yield f"--encoder_subtype {layers}: there are {', '.join(CONVOLUTIONS)}"
+
+
+def _wrong_combinations(cfg: RLSettings) -> Iterator[str]:
+    if cfg.batch_size % cfg.rollout:
+        yield f"--batch_size {cfg.batch_size} must be a multiple of --rollout {cfg.rollout}"
+    if cfg.with_vtrace and cfg.recurrence not in (-1, cfg.rollout):
+        yield (
+            f"--recurrence {cfg.recurrence} must be --rollout {cfg.rollout} (or -1, which means "
+            "that) with V-trace"
+        )
+    if cfg.num_envs_per_worker % cfg.worker_num_splits:
+        yield (
+            f"--num_envs_per_worker {cfg.num_envs_per_worker} must be a multiple of "
+            f"--worker_num_splits {cfg.worker_num_splits}"
+        )
+    if cfg.with_vtrace and cfg.normalize_returns:
+        yield "--normalize_returns True: V-trace needs it False; leave it out"
+    if cfg.normalize_input or cfg.obs_subtract_mean:
+        yield (
+            "--normalize_input and --obs_subtract_mean: the policy reads the cells of the screen "
+            "and scales them itself; leave them out"
+        )
+    if cfg.llm_reward and not cfg.reward_dir:
+        yield (
+            f"--llm_reward {cfg.llm_reward} needs --reward_dir, the run folder of "
+            "scripts.train_reward; for the task's reward alone give --llm_reward 0.0"
+        )
+
+
+def settle_sampling(cfg: RLSettings) -> None:
     """Sample in batches where the numbers allow it: faster, and each game is paid the same.
 
     The games of a worker then start together (docs/differences.md, "Training").
@@ -183,91 +253,4 @@ def settle_sampling(cfg: Any) -> None:
             f"/ --worker_num_splits) and the {rollouts} rollouts of a training iteration "
             "(--batch_size / --rollout) must divide one another; choose another "
             "--num_envs_per_worker, or leave it out"
-        )
-
-
-def add_motif_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of :data:`MOTIF_FLAGS` and :data:`NO_EFFECT`."""
-    for name, default, kind, text in MOTIF_FLAGS:
-        parser.add_argument(f"--{name}", default=default, type=kind, help=text)
-    for name, reason in NO_EFFECT.items():
-        parser.add_argument(f"--{name}", default=None, type=str, help=f"no effect: {reason}")
-
-
-def _translate(word: str) -> str:
-    if not word.startswith("--"):
-        return word
-    name, equals, value = word[2:].partition("=")
-    name = name.replace("-", "_")
-    return f"--{RENAMED.get(name, name)}{equals}{value}"
-
-
-def _explain_renamed(parser: argparse.ArgumentParser) -> None:
-    """Say in --help where the values of the renamed flags go."""
-    for action in parser._actions:
-        if action.dest in ("reward_scale", "reward_clip", "obs_scale"):
-            action.help = f"the same as --{RENAMED[action.dest]} on our command line"
-
-
-AT_LEAST_1 = (
-    *("num_workers", "num_envs_per_worker", "worker_num_splits", "num_policies", "batch_size"),
-    *("rollout", "num_epochs", "num_batches_per_epoch", "num_batches_to_accumulate"),
-    *("train_for_env_steps", "save_every_steps", "keep_checkpoints", "stats_avg"),
-)
-
-
-def _check_numbers(cfg: Any) -> None:
-    for name in AT_LEAST_1:
-        if getattr(cfg, name) < 1:
-            raise ConfigError(f"--{name} {getattr(cfg, name)}: at least 1 is needed")
-    if not cfg.picture_scale > 0:
-        raise ConfigError(f"--obs_scale {cfg.picture_scale}: it must be more than 0")
-    if not cfg.extrinsic_clip > 0:
-        raise ConfigError(f"--reward_clip {cfg.extrinsic_clip}: it must be more than 0")
-
-
-def _check_names(cfg: Any) -> None:
-    if cfg.algo != "APPO":
-        raise ConfigError(f"--algo {cfg.algo}: only APPO is supported")
-    if cfg.env != ENVIRONMENT:
-        raise ConfigError(
-            f"--env {cfg.env}: the one there is is {ENVIRONMENT}; --root_env is the task"
-        )
-    if cfg.encoder_custom not in ENCODERS:
-        raise ConfigError(f"--encoder_custom {cfg.encoder_custom}: there are {', '.join(ENCODERS)}")
-    if cfg.reward_encoder != REWARD_ENCODER:
-        raise ConfigError(f"--reward_encoder {cfg.reward_encoder}: there is {REWARD_ENCODER}")
-    if cfg.encoder_conv_architecture not in CONVOLUTIONS:
-        raise ConfigError(
-            f"--encoder_subtype {cfg.encoder_conv_architecture}: there are "
-            f"{', '.join(CONVOLUTIONS)}"
-        )
-
-
-def _check_combinations(cfg: Any) -> None:
-    if cfg.batch_size % cfg.rollout:
-        raise ConfigError(
-            f"--batch_size {cfg.batch_size} must be a multiple of --rollout {cfg.rollout}"
-        )
-    if cfg.with_vtrace and cfg.recurrence not in (-1, cfg.rollout):
-        raise ConfigError(
-            f"--recurrence {cfg.recurrence} must be --rollout {cfg.rollout} (or -1, which means "
-            "that) with V-trace"
-        )
-    if cfg.num_envs_per_worker % cfg.worker_num_splits:
-        raise ConfigError(
-            f"--num_envs_per_worker {cfg.num_envs_per_worker} must be a multiple of "
-            f"--worker_num_splits {cfg.worker_num_splits}"
-        )
-    if cfg.with_vtrace and cfg.normalize_returns:
-        raise ConfigError("--normalize_returns True: V-trace needs it False; leave it out")
-    if cfg.normalize_input or cfg.obs_subtract_mean:
-        raise ConfigError(
-            "--normalize_input and --obs_subtract_mean: the policy reads the cells of the screen "
-            "and scales them itself; leave them out"
-        )
-    if cfg.llm_reward and not cfg.reward_dir:
-        raise ConfigError(
-            f"--llm_reward {cfg.llm_reward} needs --reward_dir, the run folder of "
-            "scripts.train_reward; for the task's reward alone give --llm_reward 0.0"
         )

@@ -54,9 +54,9 @@ def read_policy_checkpoint(
     """
     checkpoints = policy_checkpoints(run_folder)
     if not checkpoints:
+        line = command("agent", train_dir=run_folder.parent, experiment=run_folder.name)
         raise CheckpointError(
-            f"no policy checkpoint in {run_folder / 'checkpoint_p0'}; train one: "
-            f"{command('agent', train_dir=run_folder.parent, experiment=run_folder.name)} …"
+            f"no policy checkpoint in {run_folder / 'checkpoint_p0'}; train one: {line} …"
         )
     if env_steps is None:
         env_steps = max(checkpoints)

@@ -6,14 +6,15 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from sample_factory.algo.runners.runner import Runner
+from sample_factory.algo.runners.runner_parallel import ParallelRunner
+from sample_factory.algo.runners.runner_serial import SerialRunner
 from sample_factory.algo.utils.context import global_model_factory
 from sample_factory.algo.utils.misc import ExperimentStatus
-from sample_factory.cfg.arguments import maybe_load_from_checkpoint
 from sample_factory.envs.env_utils import register_env
-from sample_factory.train import make_runner
+from sample_factory.pbt.population_based_training import PopulationBasedTraining
 
 from motif.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED, command
 from motif.device import resolve_device
@@ -23,21 +24,16 @@ from motif.file_lock import only_run
 from motif.games.game import check_task, find_game
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
-from sample_factory_ext.parameters import (
-    ENVIRONMENT,
-    POLICY_ENCODER,
-    REWARD_ENCODER,
-    parse_rl_args,
-    settle_sampling,
-)
-from sample_factory_ext.recurrent_core import make_core
+from sample_factory_ext.parameters import ENVIRONMENT, read_flags, settle_sampling
+from sample_factory_ext.resuming import check_changes, describe_reward, with_stored_settings
 from sample_factory_ext.run_folder import (
     EpisodeLog,
     ProgressBar,
     SaveEverySteps,
     check_resumable,
-    read_run_config,
+    policy_checkpoints,
 )
+from sample_factory_ext.settings import POLICY_ENCODER, REWARD_ENCODER, RLSettings
 from sample_factory_ext.workers import parent_of_workers, start_shared_memory
 
 
@@ -45,10 +41,9 @@ def register_components() -> None:
     """Make our environment and network known to Sample Factory in this process."""
     register_env(ENVIRONMENT, make_env)
     global_model_factory().register_encoder_factory(make_encoder)
-    global_model_factory().register_model_core_factory(make_core)
 
 
-def prepare(cfg: Any) -> Any:
+def prepare(cfg: RLSettings) -> None:
     """Settle the device, check the task and the reward model before any process starts.
 
     Raises:
@@ -66,32 +61,20 @@ def prepare(cfg: Any) -> Any:
         )
     settle_sampling(cfg)
     check_reward(cfg)
+    cfg.reward_model = describe_reward(cfg)
     if cfg.save_ttyrec_every and cfg.save_dir:
         Path(cfg.save_dir).mkdir(parents=True, exist_ok=True)
     if cfg.serial_mode or cfg.device == "cpu":
         torch.set_num_threads(1)  # otherwise OpenMP's threads fight with the workers
-    return cfg
-
-
-def _with_stored_settings(cfg: Any) -> Any:
-    """What the command line leaves out is as it was when the run began, but for where it lies."""
-    run_folder = Path(cfg.train_dir) / cfg.experiment
-    if cfg.restart_behavior != "resume" or not (run_folder / "config.json").exists():
-        return cfg
-    read_run_config(run_folder)
-    given = {**cfg.cli_args, "train_dir": cfg.train_dir, "experiment": cfg.experiment}
-    cfg.cli_args = given
-    cfg = maybe_load_from_checkpoint(cfg)
-    cfg.cli_args = given
-    return cfg
 
 
 def train(argv: Sequence[str] | None = None) -> int:
     """Train, or go on training; the exit status is 0 when done, 130 or 143 when interrupted."""
-    cfg = parse_rl_args(argv)
-    run_folder = Path(cfg.train_dir) / cfg.experiment
+    given = read_flags(argv)
+    run_folder = Path(given.train_dir) / given.experiment
     refuse_exported(run_folder)
-    cfg = prepare(_with_stored_settings(cfg))
+    cfg = with_stored_settings(given, run_folder)
+    prepare(cfg)
     busy = CheckpointError(
         f"another run is training in {run_folder}; wait for it, or choose another --experiment"
     )
@@ -100,6 +83,8 @@ def train(argv: Sequence[str] | None = None) -> int:
         resume_from = 0
         if cfg.restart_behavior == "resume":
             resume_from = check_resumable(run_folder, cfg.num_policies)
+            if policy_checkpoints(run_folder):
+                check_changes(cfg, run_folder, resume_from, given.accept_changes)
         if resume_from > cfg.train_for_env_steps:
             print(
                 f"{run_folder} has {resume_from:,} of {cfg.train_for_env_steps:,} steps: nothing "
@@ -111,7 +96,18 @@ def train(argv: Sequence[str] | None = None) -> int:
             return _run(cfg, run_folder, resume_from)
 
 
-def _run(cfg: Any, run_folder: Path, resume_from: int) -> int:
+def make_runner(cfg: RLSettings) -> Runner:
+    """Sample Factory's runner.
+
+    Its own function of this name reads ``config.json`` once more, and undoes what was settled.
+    """
+    runner = (SerialRunner if cfg.serial_mode else ParallelRunner)(cfg)
+    if cfg.with_pbt:
+        runner.register_observer(PopulationBasedTraining(cfg, runner))
+    return runner
+
+
+def _run(cfg: RLSettings, run_folder: Path, resume_from: int) -> int:
     register_components()
     # Large tensors in huge pages: the learner makes new ones all the time (docs/performance.md).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -126,7 +122,7 @@ def _run(cfg: Any, run_folder: Path, resume_from: int) -> int:
         number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        cfg, runner = make_runner(cfg)
+        runner = make_runner(cfg)
         total = cfg.train_for_env_steps * cfg.num_policies
         runner.register_observer(ProgressBar(total, resume_from))
         runner.register_observer(SaveEverySteps(cfg.save_every_steps, resume_from))

@@ -24,7 +24,6 @@ from motif.errors import DamagedFileError
 from sample_factory_ext import compatibility
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import make_env
-from sample_factory_ext.recurrent_core import make_core
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,7 +61,7 @@ print(*sys.modules)
 
 
 def test_a_process_that_is_sent_the_factories_has_the_fixes_and_imports_little_else():
-    sent = pickle.dumps((make_env, make_encoder, make_core)).hex()
+    sent = pickle.dumps((make_env, make_encoder)).hex()
     done = subprocess.run(
         [sys.executable, "-c", READ_FACTORIES, sent],
         capture_output=True,

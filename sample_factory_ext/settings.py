@@ -1,0 +1,82 @@
+"""The RL settings that this package reads, typed: Motif's own flags, and Sample Factory's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from motif.cli import option
+
+POLICY_ENCODER = "nle_rgbcrop_encoder"
+REWARD_ENCODER = "nle_torchbeast_encoder"
+ENCODER_SIZE = f"of {REWARD_ENCODER}; checks that the reward model was made with this"
+
+
+@dataclass
+class MotifSettings:
+    """Motif's flags; where the release has another name for one, its help begins with it."""
+
+    game: str = option("nethack", "the game: nethack, or module:Adapter of your own")
+    root_env: str = option("NetHackScore-v1", "task: one of the game's")
+    reward_dir: str = option("", "run folder of the reward model; not needed with --llm_reward 0.0")
+    llm_reward: float = option(0.0, "coefficient of the intrinsic reward; 0.0: extrinsic only")
+    extrinsic_reward: float = option(1.0, "coefficient of the task's reward; 0.0: intrinsic only")
+    extrinsic_scale: float = option(
+        1.0, "(--reward_scale) factor of the task's reward before clipping"
+    )
+    extrinsic_clip: float = option(10.0, "(--reward_clip) bound of the scaled task reward")
+    beta_count_exponent: float = option(3.0, "a message seen N times in an episode counts N^-this")
+    eps_threshold_quantile: float = option(
+        0.5, "messages at or below this quantile are worth nothing"
+    )
+    rew_norm: bool = option(True, "subtract the reward's mean, divide by its deviation")
+    checkpoint_num: int = option(0, "iteration of the reward checkpoint; 0: the last one")
+    picture_scale: float = option(1.0, "(--obs_scale) the picture's pixels are divided by this")
+    save_every_steps: int = option(100_000_000, "environment steps between policy checkpoints")
+    save_ttyrec_every: int = option(0, "record every Nth game of each environment; 0: none")
+    save_dir: str = option("", "where recordings go; empty: nle_data/")
+    reward_encoder: str = option(REWARD_ENCODER, "network of the reward model")
+    encoder_custom: str = option(
+        POLICY_ENCODER, f"network of the policy: {POLICY_ENCODER} or {REWARD_ENCODER}"
+    )
+    encoder_embedding_dim: int | None = option(None, ENCODER_SIZE)
+    encoder_hidden_dim: int | None = option(None, ENCODER_SIZE)
+    encoder_msg_model: str | None = option(None, ENCODER_SIZE)
+    encoder_extra_fc_layers: int = option(
+        1, "linear layers of --hidden_size after the convolutions"
+    )
+    accept_changes: bool = option(False, "go on with a run though what it learns from changes")
+
+
+class RLSettings(MotifSettings):
+    """All of them: a view of the namespace that Sample Factory parses, or reads from a run."""
+
+    algo: str
+    env: str
+    train_dir: str
+    experiment: str
+    restart_behavior: str
+    device: str
+    serial_mode: bool
+    num_policies: int
+    num_workers: int
+    num_envs_per_worker: int
+    worker_num_splits: int
+    batched_sampling: bool
+    batch_size: int
+    rollout: int
+    recurrence: int
+    num_batches_per_epoch: int
+    num_batches_to_accumulate: int
+    train_for_env_steps: int
+    with_vtrace: bool
+    with_pbt: bool
+    normalize_returns: bool
+    normalize_input: bool
+    obs_subtract_mean: float
+    pbt_target_objective: str
+    encoder_conv_architecture: str
+    nonlinearity: str
+    rnn_size: int
+    cli_args: dict[str, Any]
+    reward_model: str  # which one, by its file's checksum; for resuming
