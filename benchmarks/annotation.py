@@ -36,13 +36,13 @@ from benchmarks.deeper_model import deepen
 from benchmarks.report import report
 from benchmarks.synthetic_pairs import write_pairs
 from motif.annotate.cache import AnswerCache
+from motif.annotate.captions import captioned_pairs
 from motif.annotate.chat import ChatModel, Message, Reply, Sampling
 from motif.annotate.engine_openai import OpenAIChatModel
 from motif.annotate.engine_vllm import VLLMChatModel
 from motif.annotate.language_model import (
     AskingOptions,
     LanguageModelAnnotator,
-    captioned_pairs,
 )
 from motif.annotate.prompt import Prompt, load_shipped_prompt
 from motif.pairs_dataset import PairsDataset

@@ -24,18 +24,18 @@ class Answers(NamedTuple):
 
 
 class Annotator(Protocol):
-    """Prefers one side of a pair. The extension point for a new judge."""
+    """Prefers one side of a pair. The extension point: derive a new judge from it."""
 
-    @property
-    def source(self) -> Mapping[str, Any]:
-        """All that the labels depend on beside the dataset, as JSON; kept as provenance."""
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The dataset's arrays that it reads."""
+    source: Mapping[str, Any]  # what the labels depend on beside the dataset, as JSON: provenance
+    keys: tuple[str, ...]  # the dataset's arrays that it reads
+    keeps_probabilities: bool = False  # whether its answers have them
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``; each exactly once, in blocks of any size and order."""
+
+    def close(self) -> None:
+        """Free what it holds: nothing, unless an annotator says what."""
+        return
 
 
 def annotate_chunk(
@@ -60,18 +60,13 @@ def annotate_chunk(
                 chunk.probabilities[rows] = answers.probabilities
             counts += np.bincount(answers.labels, minlength=len(Preference))
             tokens += answers.tokens
-            speed = tokens / max(bar.format_dict["elapsed"], 1e-9)
-            bar.set_postfix_str(_progress(counts, speed), refresh=False)
+            ties, nothing = counts[[Preference.TIE, Preference.UNKNOWN]] / max(counts.sum(), 1)
+            speed = f", {tokens / max(bar.format_dict['elapsed'], 1e-9):,.0f} tokens/s"
+            told = f"ties {ties:.1%}, unknown {nothing:.1%}{speed if tokens else ''}"
+            bar.set_postfix_str(told, refresh=False)
             bar.update(len(rows))
             since_flush += len(rows)
             if since_flush >= flushing_freq:
                 chunk.flush()
                 since_flush = 0
     return chunk.finish()
-
-
-def _progress(counts: IndexArray, tokens_per_second: float) -> str:
-    """Shares of ties and of pairs without an answer so far, and the model's speed."""
-    ties, unknown = counts[[Preference.TIE, Preference.UNKNOWN]] / max(counts.sum(), 1)
-    speed = f", {tokens_per_second:,.0f} tokens/s" if tokens_per_second else ""
-    return f"ties {ties:.1%}, unknown {unknown:.1%}{speed}"

@@ -113,7 +113,7 @@ def label_probabilities(
     probabilities: AnyArray, mass: float, *, tie_margin: float, min_mass: float
 ) -> Preference:
     """The label that probabilities (3,) of first, second, tie stand for."""
-    if mass < min_mass or not np.isfinite(probabilities).all():
+    if not mass or mass < min_mass or not np.isfinite(probabilities).all():
         return Preference.UNKNOWN
     first, second, tie = probabilities
     if tie >= max(first, second) or abs(first - second) < tie_margin:

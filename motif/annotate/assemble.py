@@ -17,6 +17,7 @@ from motif.errors import ConfigError
 FIRST_TOKEN_CANDIDATES = 20  # what vLLM and OpenAI allow at most, unless told otherwise
 WEIGHT_ARGUMENTS = ("quantization", "revision", "load_format", "hf_overrides", "tokenizer")
 TAIL = 1 << 16  # bytes of a weight file that stand for its content
+SAMPLING = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
 
 
 def make_prompt(config: AnnotationConfig) -> Prompt:
@@ -25,13 +26,11 @@ def make_prompt(config: AnnotationConfig) -> Prompt:
     Raises:
         ConfigError: there is none such, or the file is wrong.
     """
+    goal, system_prompt = config.goal_key, config.system_prompt
     if config.prompt_file is not None:
-        return load_prompt(config.prompt_file, config.goal_key, system_prompt=config.system_prompt)
+        return load_prompt(config.prompt_file, goal, system_prompt=system_prompt)
     return load_shipped_prompt(
-        config.prompt_version,
-        config.goal_key,
-        game=config.game,
-        system_prompt=config.system_prompt,
+        config.prompt_version, goal, game=config.game, system_prompt=system_prompt
     )
 
 
@@ -42,17 +41,12 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
         ModelError: that cannot be done.
         MissingPackageError: the engine is not installed.
     """
-    direct = config.answer_mode == "direct"
-    sampling = Sampling(
+    sampling = Sampling(**{name: getattr(config, name) for name in SAMPLING})
+    if config.direct:
         # The candidates' probabilities are those before sampling, whatever the temperature.
-        temperature=0.0 if direct else config.temperature,
-        top_p=1.0 if direct else config.top_p,
-        top_k=0 if direct else config.top_k,
-        max_new_tokens=config.max_new_tokens,
-        seed=config.seed,
-        prefilled=direct,
-        logprobs=FIRST_TOKEN_CANDIDATES if direct else 0,
-    )
+        sampling = Sampling(
+            0.0, 1.0, 0, 1, config.seed, prefilled=True, logprobs=FIRST_TOKEN_CANDIDATES
+        )
     if config.backend == "openai":
         from motif.annotate.engine_openai import OpenAIChatModel
 
@@ -73,23 +67,36 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
         num_gpus=config.num_gpus,
         dtype=config.dtype,
         max_model_len=config.max_model_len,
-        engine_args=parse_engine_args(config),
+        engine_args=json_object("engine-args", config.engine_args),
     )
 
 
-def parse_engine_args(config: AnnotationConfig) -> dict[str, Any]:
-    """``--engine-args`` as a dictionary.
+def json_object(flag: str, text: str) -> dict[str, Any]:
+    """The JSON object that a flag's value is.
 
     Raises:
-        ConfigError: it is no JSON object.
+        ConfigError: it is none.
     """
     try:
-        arguments = json.loads(config.engine_args)
+        value = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"--engine-args is no JSON ({error}): {config.engine_args!r}") from None
-    if not isinstance(arguments, dict):
-        raise ConfigError(f"--engine-args must be a JSON object, not {config.engine_args!r}")
-    return arguments
+        raise ConfigError(f"--{flag} is no JSON ({error}): {text!r}") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"--{flag} must be a JSON object, not {text!r}")
+    return value
+
+
+def asking_options(config: AnnotationConfig) -> AskingOptions:
+    """How pairs become questions, and answers labels."""
+    return AskingOptions(
+        use_messages=config.use_messages,
+        use_blstats=config.use_blstats,
+        direct=config.direct,
+        tie_margin=config.tie_margin,
+        min_mass=config.min_mass,
+        dedupe=not config.no_dedupe,
+        window=config.batch_size,
+    )
 
 
 def make_language_model_annotator(config: AnnotationConfig) -> LanguageModelAnnotator:
@@ -99,15 +106,7 @@ def make_language_model_annotator(config: AnnotationConfig) -> LanguageModelAnno
         lambda: make_chat_model(config),
         open_cache(config),
         source=describe_source(config),
-        options=AskingOptions(
-            use_messages=config.use_messages,
-            use_blstats=config.use_blstats,
-            direct=config.answer_mode == "direct",
-            tie_margin=config.tie_margin,
-            min_mass=config.min_mass,
-            dedupe=not config.no_dedupe,
-            window=config.batch_size,
-        ),
+        options=asking_options(config),
         logdir=config.logdir,
     )
 
@@ -137,23 +136,15 @@ def describe_source(config: AnnotationConfig) -> dict[str, Any]:
         "answer_mode": config.answer_mode,
         "dedupe": not config.no_dedupe,
     }
-    if config.answer_mode == "direct":
+    if config.direct:
         return source | {"tie_margin": config.tie_margin, "min_mass": config.min_mass}
-    return source | {
-        "sampling": {
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-            "top_k": config.top_k,
-            "max_new_tokens": config.max_new_tokens,
-            "seed": config.seed,
-        }
-    }
+    return source | {"sampling": {name: getattr(config, name) for name in SAMPLING}}
 
 
 def _identify_model(config: AnnotationConfig) -> dict[str, Any]:
     if config.backend == "openai":
         return {"name": config.model_name, "weights": "as served"}
-    arguments = parse_engine_args(config)
+    arguments = json_object("engine-args", config.engine_args)
     weights = {key: arguments[key] for key in WEIGHT_ARGUMENTS if key in arguments}
     model: dict[str, Any] = {"name": config.model_name, "dtype": config.dtype, **weights}
     folder = Path(config.model_name)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from motif.messages import decode, group_repeats
-from motif.types import AnyArray, MessageArray
+from motif.pairs_dataset import PairsDataset
+from motif.types import AnyArray, IndexArray, MessageArray
 
 # Indices into blstats, as NLE's nle.nethack.NLE_BL_* name them. Annotation runs where NLE is not
 # installed, so they are written out here.
 BL_HP, BL_HPMAX, BL_DEPTH, BL_GOLD, BL_XP, BL_HUNGER = 10, 11, 12, 13, 18, 21
 
 HUNGER_WORDS = ("Satiated", "", "Hungry", "Weak", "Fainting", "Fainted", "Starved")
+BLOCK = 4096  # pairs read at once
+
+
+class Captioned(NamedTuple):
+    """A pair of the dataset as the model would read it."""
+
+    pair: int
+    first: str
+    second: str
 
 
 def status(blstats: AnyArray) -> str:
@@ -42,3 +55,26 @@ def status_caption(blstats_T: AnyArray) -> str:
     """One side of a pair by its status alone: equal consecutive lines grouped."""
     groups = group_repeats(status(blstats) for blstats in blstats_T)
     return "\n".join(text if count == 1 else f"{text} (x{count})" for text, count, _ in groups)
+
+
+def captioned_pairs(
+    pairs: PairsDataset,
+    indices: IndexArray,
+    *,
+    use_messages: bool = True,
+    use_blstats: bool = False,
+) -> Iterator[Captioned]:
+    """The pairs ``indices`` with their captions, in blocks, in constant memory."""
+    for start in range(0, len(indices), BLOCK):
+        block = indices[start : start + BLOCK]
+        # Mapped anew for each block: pages of a mapping that is gone do not count as memory used.
+        messages_BPTC = pairs.mapped_anew("message")[block]
+        blstats_BPT = pairs.mapped_anew("blstats")[block] if use_blstats else None
+        for row, index in enumerate(block.tolist()):
+            if blstats_BPT is None:
+                sides = [caption(messages_BPTC[row, side]) for side in range(2)]
+            elif use_messages:
+                sides = [caption(messages_BPTC[row, s], blstats_BPT[row, s]) for s in range(2)]
+            else:
+                sides = [status_caption(blstats_BPT[row, side]) for side in range(2)]
+            yield Captioned(index, *sides)

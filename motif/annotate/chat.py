@@ -39,6 +39,7 @@ class Request:
 
     tag: int  # chosen by the caller, unique among requests under way
     messages: list[Message]
+    swapped: bool = False  # whether the second side of the pair is shown first
 
 
 @dataclass(frozen=True)

@@ -81,24 +81,13 @@ class AnnotationConfig:
     )
 
     def __post_init__(self) -> None:
-        least = {
-            "n_annotation_chunks": 1,
-            "num_gpus": 1,
-            "num_workers": 1,
-            "batch_size": 1,
-            "flushing_freq": 1,
-            "max_new_tokens": 1,
-            "temperature": 0,
-            "top_k": 0,
-            "tie_margin": 0,
-            "min_mass": 0,
-            "server_patience": 0,
-        }
+        counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq max_new_tokens"
+        amounts = "temperature top_k tie_margin min_mass server_patience"
+        least = dict.fromkeys(counts.split(), 1) | dict.fromkeys(amounts.split(), 0)
         for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(
-                    f"--{name} must be at least {bound}, but is {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            if value < bound:
+                raise ConfigError(f"--{name} must be at least {bound}, but is {value}")
         for name in ("timeout", "rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -114,6 +103,11 @@ class AnnotationConfig:
             raise ConfigError("nothing to describe: --use_messages and --use_blstats are both off")
         if re.search(r"[/\\\0]|^\.|^$", self.annotator) or not self.annotator.isprintable():
             raise ConfigError(f"{self.annotator!r} cannot be the name of a label set")
+
+    @property
+    def direct(self) -> bool:
+        """Whether one answer token's probabilities are asked for, and no reasoning."""
+        return self.answer_mode == "direct"
 
     @property
     def model_name(self) -> str:
@@ -132,7 +126,7 @@ class AnnotationConfig:
         model = _name_of(self.model) if self.model else f"llama{self.llm_size}b"
         seen = ("msg_" if self.use_messages else "") + ("minbl_" if self.use_blstats else "")
         version = self.prompt_file.stem if self.prompt_file else self.prompt_version
-        direct = "_direct" if self.answer_mode == "direct" else ""
+        direct = "_direct" if self.direct else ""
         return f"{model}_{seen}{self.goal_key}_{version}{direct}"
 
 

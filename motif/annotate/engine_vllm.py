@@ -7,13 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
+from motif.annotate.refusals import INSTEAD, explain_refusal, first_lines
 from motif.errors import MissingPackageError
 from motif.processes import guarded
-
-INSTEAD = (
-    "what works without it: a server (--backend openai --base-url URL --model NAME), or no "
-    "language model at all (--annotator-type rules)"
-)
 
 
 class VLLMChatModel:
@@ -65,7 +61,7 @@ class VLLMChatModel:
             self._llm = LLM(model, **arguments)
             self._tokenizer = self._llm.get_tokenizer()
         except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise ModelError(f"cannot load {model!r}: {_first_lines(error)}; {INSTEAD}") from None
+            raise ModelError(f"cannot load {model!r}: {first_lines(error)}; {INSTEAD}") from None
         if not getattr(self._tokenizer, "chat_template", None):
             raise ModelError(
                 f"{model!r} has no chat template, so it is no chat model; take one that was tuned "
@@ -91,7 +87,7 @@ class VLLMChatModel:
                 prompt = {"prompt_token_ids": self._tokens(request)}
                 self._llm.llm_engine.add_request(str(request.tag), prompt, self._parameters)
         except Exception as error:  # jinja's and vLLM's, which differ from one release to the next
-            raise ModelError(explain_refusal(_first_lines(error))) from error
+            raise ModelError(explain_refusal(first_lines(error))) from error
 
     def collect(self) -> list[Reply]:
         """Step the engine until it has answered something.
@@ -105,7 +101,7 @@ class VLLMChatModel:
             while not replies and engine.has_unfinished_requests():
                 replies = [_reply(output) for output in engine.step() if output.finished]
         except Exception as error:
-            raise ModelError(explain_refusal(_first_lines(error))) from error
+            raise ModelError(explain_refusal(first_lines(error))) from error
         return replies
 
     def close(self) -> None:
@@ -137,31 +133,6 @@ def sampling_parameters(sampling: Sampling) -> Any:
         logprobs=sampling.logprobs or None,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
-
-
-def explain_refusal(problem: str) -> str:
-    """What an engine says it cannot do, with the way out."""
-    lowered = problem.lower()
-    if "system" in lowered and "role" in lowered:
-        advice = "this model takes no system turn; add --system-prompt False"
-    elif "chat template" in lowered or "chat_template" in lowered:
-        advice = "take a model that was tuned for conversations, for it must have a chat template"
-    elif is_too_long(problem):
-        advice = "raise --max-model-len, or lower --max-new-tokens, or take a model with more room"
-    elif "continue_final_message" in lowered or "add_generation_prompt" in lowered:
-        advice = (
-            "this server cannot go on from the beginning of an answer; use vLLM, or "
-            "--answer-mode chain_of_thought"
-        )
-    else:
-        advice = "labels so far are kept; the same command goes on from there"
-    return f"the model did not answer: {problem}; {advice}"
-
-
-def is_too_long(problem: str) -> bool:
-    """Whether an engine says that prompt and answer have no room."""
-    phrases = ("maximum context", "context length", "model length", "longer than", "max_tokens")
-    return any(phrase in problem.lower() for phrase in phrases)
 
 
 def _check_devices(num_gpus: int) -> None:
@@ -198,7 +169,3 @@ def _reply(output: Any) -> Reply:
         len(completion.token_ids),
         first_token,
     )
-
-
-def _first_lines(error: BaseException, most: int = 400) -> str:
-    return " ".join(str(error).split())[:most] or type(error).__name__

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from motif.annotate.cache import AnswerCache, answer_key
+from motif.annotate.cache import AnswerCache
+from motif.annotate.captions import Captioned
 from motif.annotate.chat import ChatModel, Reply, Request
-from motif.annotate.language_model import Captioned
-from motif.annotate.prompt import Prompt
+from motif.annotate.language_model import AskingOptions
+from motif.annotate.modes import Mode
 
 TRIAL_PROMPTS = 64  # enough to fill a small engine, few enough to wait for
 CHARACTERS_PER_TOKEN = 4  # of English prose, roughly; used only without a trial
 
 
-@dataclass(frozen=True)
+@dataclass
 class Estimate:
     """The size of the work."""
 
-    pairs: int
-    ties: int  # identical captions: not asked
-    answered: int  # pairs whose answer is in the cache
-    prompts: int  # to be asked, each once
-    characters: int  # of these prompts
-    prompt_tokens: float | None = None  # mean of the trial
-    new_tokens: float | None = None
+    pairs: int = 0
+    ties: int = 0  # identical captions: not asked
+    answered: int = 0  # pairs whose answer is in the cache
+    prompts: int = 0  # to be asked, each once
+    characters: int = 0  # of these prompts
     prompts_per_second: float | None = None
+    prompt_tokens: float | None = None  # mean of the trial
+    new_tokens: float = 0.0
 
     def lines(self, num_gpus: int) -> list[str]:
         """For people."""
@@ -36,7 +38,7 @@ class Estimate:
             f"{self.answered:,} answered before (cache)",
             f"prompts to ask, each once: {self.prompts:,}",
         ]
-        if self.prompt_tokens is None or self.new_tokens is None:
+        if self.prompt_tokens is None:
             tokens = self.characters / CHARACTERS_PER_TOKEN
             lines.append(
                 f"prompt tokens: about {tokens:,.0f} ({CHARACTERS_PER_TOKEN} letters each)"
@@ -58,55 +60,45 @@ class Estimate:
 
 def estimate(
     captioned: Iterator[Captioned],
-    prompt: Prompt,
+    options: AskingOptions,
+    mode: Mode,
     make_model: Callable[[], ChatModel],
     cache: AnswerCache,
     *,
-    dedupe: bool,
-    orders: int,
     rate: float | None,
 ) -> Estimate:
     """Count what would be asked; measure the speed on some of it, unless ``rate`` is given.
 
     Args:
-        orders: prompts a pair: 2 for direct answers, which ask both orders.
         rate: prompts per second.
     """
-    pairs = ties = answered = prompts = characters = 0
+    counted = Estimate(prompts_per_second=rate)
     trial: list[Request] = []
-    seen = sqlite3.connect("")  # on disk: as many prompts as there may be
-    seen.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
-    for pair in captioned:
-        pairs += 1
-        if pair.first == pair.second:
-            ties += 1
-            continue
-        sides = sorted((pair.first, pair.second)) if orders == 2 else (pair.first, pair.second)
-        key = answer_key(*sides, *(() if dedupe else (str(pair.pair),)))
-        if cache.get(key) is not None:
-            answered += 1
-            continue
-        if dedupe and not seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount:
-            continue
-        turns = prompt.conversation(pair.first, pair.second)
-        prompts += orders
-        characters += orders * sum(len(turn["content"]) for turn in turns)
-        if len(trial) < TRIAL_PROMPTS:
-            trial.append(Request(len(trial), turns))
-    seen.close()
-    counted = Estimate(pairs, ties, answered, prompts, characters, prompts_per_second=rate)
-    if rate is not None or not trial:
-        return counted
-    return _with_trial(counted, trial, make_model(), prompt if orders == 2 else None)
+    with contextlib.closing(sqlite3.connect("")) as seen:  # on disk: as many as there may be
+        seen.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        for pair in captioned:
+            counted.pairs += 1
+            if pair.first == pair.second:
+                counted.ties += 1
+                continue
+            question = options.question(pair)
+            if cache.get(question.key) is not None:
+                counted.answered += 1
+            elif seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (question.key,)).rowcount:
+                for swapped in mode.orders:
+                    turns = mode.open(question, swapped)
+                    counted.prompts += 1
+                    counted.characters += sum(len(turn["content"]) for turn in turns)
+                    trial.append(Request(len(trial), turns, swapped))
+                del trial[TRIAL_PROMPTS:]
+    if rate is None and trial:
+        _try_out(counted, trial, make_model())
+    return counted
 
 
-def _with_trial(
-    counted: Estimate, trial: list[Request], model: ChatModel, prefill: Prompt | None
-) -> Estimate:
-    if prefill is not None:
-        for request in trial:
-            request.messages.append({"role": "assistant", "content": prefill.direct_prefill})
-    try:
+def _try_out(counted: Estimate, trial: list[Request], model: ChatModel) -> None:
+    """Measure tokens and speed on the requests of ``trial``."""
+    with contextlib.closing(model):
         model.submit(trial[:1])
         model.collect()  # the first answer pays for warming up
         started = time.perf_counter()
@@ -115,15 +107,6 @@ def _with_trial(
         while len(replies) < len(trial):
             replies += model.collect()
         seconds = time.perf_counter() - started
-    finally:
-        model.close()
-    return Estimate(
-        counted.pairs,
-        counted.ties,
-        counted.answered,
-        counted.prompts,
-        counted.characters,
-        sum(reply.prompt_tokens for reply in replies) / len(replies),
-        sum(reply.new_tokens for reply in replies) / len(replies),
-        len(replies) / seconds,
-    )
+    counted.prompt_tokens = sum(reply.prompt_tokens for reply in replies) / len(replies)
+    counted.new_tokens = sum(reply.new_tokens for reply in replies) / len(replies)
+    counted.prompts_per_second = len(replies) / seconds

@@ -5,53 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from motif.annotate.annotator import Answers
-from motif.annotate.answers import (
-    AnswerParser,
-    answer_masses,
-    combine_orders,
-    label_probabilities,
-)
+from motif.annotate.annotator import Annotator, Answers
 from motif.annotate.cache import AnswerCache, answer_key
-from motif.annotate.captions import caption, status_caption
+from motif.annotate.captions import Captioned, captioned_pairs
 from motif.annotate.chat import ChatModel, Message, ModelError, Reply, Request
+from motif.annotate.modes import ChainOfThought, Direct, Mode, Question
 from motif.annotate.prompt import Prompt
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference
 from motif.types import AnyArray, IndexArray
 
-BLOCK = 4096  # pairs read, or labels handed on, at once
+BLOCK = 4096  # labels handed on at once
 PAIRS_PER_PROMPT = 8  # at most so many are read ahead for each prompt that may be under way
-TIE_PROBABILITIES = (0.0, 0.0, 1.0)
-RETRY_REASONING = 4000  # most characters of an answer that the retry question quotes
-MASS_CHECK = 64  # direct answers after which a server that never continues the prefill is caught
-
-
-class Captioned(NamedTuple):
-    """A pair of the dataset as the model would read it."""
-
-    pair: int
-    first: str
-    second: str
-
-
-@dataclass
-class Question:
-    """One prompt under way, for all the pairs that share its captions."""
-
-    key: bytes
-    first: str
-    second: str
-    pairs: list[tuple[int, bool]]  # index in the dataset, whether its sides are the other way round
-    turns: list[Message]
-    masses: dict[bool, AnyArray] = field(default_factory=dict)  # direct: by order
-    asked: int = 1
-    tokens: int = 0
+MOST_UNDECIDED = 64  # answers; if there is no decision by then, none will come
+TIE_PROBABILITIES = np.array([0.0, 0.0, 1.0])
+MIRRORED = (Preference.SECOND, Preference.FIRST, Preference.TIE, Preference.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -66,13 +39,37 @@ class AskingOptions:
     dedupe: bool = True
     window: int = 8192  # prompts under way at once
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The dataset's arrays that captions are made of."""
+        return ("message", "blstats") if self.use_blstats else ("message",)
 
+    def mode(self, prompt: Prompt) -> Mode:
+        """The way of asking."""
+        if self.direct:
+            return Direct(prompt, tie_margin=self.tie_margin, min_mass=self.min_mass)
+        return ChainOfThought(prompt)
+
+    def captioned(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Captioned]:
+        """The pairs ``indices`` as the model would read them."""
+        return captioned_pairs(
+            pairs, indices, use_messages=self.use_messages, use_blstats=self.use_blstats
+        )
+
+    def question(self, pair: Captioned) -> Question:
+        """What to ask about ``pair``; where both orders are asked, one question serves either."""
+        turned = self.direct and pair.first > pair.second
+        first, second = (pair.second, pair.first) if turned else (pair.first, pair.second)
+        own = () if self.dedupe else (str(pair.pair),)
+        return Question(answer_key(first, second, *own), first, second, [(pair.pair, turned)])
+
+
+@dataclass
 class _Settled:
     """Labels that wait to be handed on."""
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, Preference, AnyArray | tuple[float, float, float]]] = []
-        self.tokens = 0
+    rows: list[tuple[int, Preference, AnyArray]] = field(default_factory=list)
+    tokens: int = 0
 
     def take(self) -> Answers:
         indices = np.array([row[0] for row in self.rows], dtype=np.int64)
@@ -83,30 +80,7 @@ class _Settled:
         return answers
 
 
-def captioned_pairs(
-    pairs: PairsDataset,
-    indices: IndexArray,
-    *,
-    use_messages: bool = True,
-    use_blstats: bool = False,
-) -> Iterator[Captioned]:
-    """The pairs ``indices`` with their captions, in blocks, in constant memory."""
-    for start in range(0, len(indices), BLOCK):
-        block = indices[start : start + BLOCK]
-        # Mapped anew for each block: pages of a mapping that is gone do not count as memory used.
-        messages_BPTC = pairs.mapped_anew("message")[block]
-        blstats_BPT = pairs.mapped_anew("blstats")[block] if use_blstats else None
-        for row, index in enumerate(block.tolist()):
-            if blstats_BPT is None:
-                sides = [caption(messages_BPTC[row, side]) for side in range(2)]
-            elif use_messages:
-                sides = [caption(messages_BPTC[row, s], blstats_BPT[row, s]) for s in range(2)]
-            else:
-                sides = [status_caption(blstats_BPT[row, side]) for side in range(2)]
-            yield Captioned(index, *sides)
-
-
-class LanguageModelAnnotator:
+class LanguageModelAnnotator(Annotator):
     """Prefers what a chat model prefers.
 
     Args:
@@ -127,20 +101,16 @@ class LanguageModelAnnotator:
         options: AskingOptions,
         logdir: Path | None = None,
     ) -> None:
-        self.prompt, self.cache, self.source, self.options = prompt, cache, source, options
-        self.logdir = logdir
+        self.cache, self.source, self.options, self.logdir = cache, source, options, logdir
+        self.keys = options.keys
+        self.keeps_probabilities = options.direct
+        self._mode = options.mode(prompt)
         self._make_model = make_model
         self._model: ChatModel | None = None
-        self._parse = AnswerParser(prompt)
         self._waiting: dict[bytes, Question] = {}
-        self._questions: dict[int, Question] = {}  # by tag
+        self._under_way: dict[int, tuple[Question, Request]] = {}  # by tag
         self._next_tag = 0
-        self._direct_replies, self._direct_mass = 0, 0.0
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The dataset's arrays that it reads."""
-        return ("message", "blstats") if self.options.use_blstats else ("message",)
+        self._decided = self._undecided = 0  # of the questions that the model answered
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``, with a window of prompts under way.
@@ -150,12 +120,7 @@ class LanguageModelAnnotator:
         Raises:
             ModelError: the model cannot be loaded, or cannot go on.
         """
-        captioned = captioned_pairs(
-            pairs,
-            indices,
-            use_messages=self.options.use_messages,
-            use_blstats=self.options.use_blstats,
-        )
+        captioned = self.options.captioned(pairs, indices)
         settled = _Settled()
         try:
             while True:
@@ -164,8 +129,9 @@ class LanguageModelAnnotator:
                     if exhausted:
                         return
                     continue
-                for reply in self._loaded_model().collect():
-                    self._settle(reply, settled)
+                model = self._loaded_model()
+                for reply in model.collect():
+                    self._settle(reply, model, settled)
                 self.cache.flush()
                 if settled.rows:
                     yield settled.take()
@@ -183,7 +149,9 @@ class LanguageModelAnnotator:
         self, captioned: Iterator[Captioned], settled: _Settled
     ) -> Generator[Answers, None, bool]:
         """Ask about new pairs until the window is full; the value says whether none are left."""
-        room = self.options.window // (2 if self.options.direct else 1) or 1
+        # Until one answer was understood, few are paid for.
+        window = self.options.window if self._decided else min(self.options.window, MOST_UNDECIDED)
+        room = window // len(self._mode.orders) or 1
         for _ in range(PAIRS_PER_PROMPT * self.options.window):
             if len(self._waiting) >= room:
                 return False
@@ -202,146 +170,72 @@ class LanguageModelAnnotator:
         if pair.first == pair.second:
             settled.rows.append((pair.pair, Preference.TIE, TIE_PROBABILITIES))
             return
-        # Direct answers are symmetric, both orders being asked: one question serves either.
-        turned = self.options.direct and pair.first > pair.second
-        first, second = (pair.second, pair.first) if turned else (pair.first, pair.second)
-        own = () if self.options.dedupe else (str(pair.pair),)
-        key = answer_key(first, second, *own)
-        question = self._waiting.get(key)
-        if question is not None:
-            question.pairs.append((pair.pair, turned))
+        question = self.options.question(pair)
+        if question.key in self._waiting:
+            self._waiting[question.key].pairs += question.pairs
             return
-        known = self.cache.get(key)
-        if known is not None and self._can_be_label(known):
-            self._label(known, [(pair.pair, turned)], settled)
+        known = self._mode.read(self.cache.get(question.key))
+        if known is not None:
+            self._label(question, known, settled)
             return
-        turns = self.prompt.conversation(first, second)
-        question = Question(key, first, second, [(pair.pair, turned)], turns)
-        self._waiting[key] = question
-        self._ask(question)
+        self._waiting[question.key] = question
+        for swapped in self._mode.orders:
+            self._ask(question, self._mode.open(question, swapped), swapped)
 
-    def _can_be_label(self, answer: Any) -> bool:
-        """Whether a cache's answer is one; its files may be damaged, and anybody may add lines."""
-        if not self.options.direct:
-            return answer in (Preference.FIRST, Preference.SECOND, Preference.TIE)
-        return (
-            isinstance(answer, list)
-            and len(answer) == 4
-            and all(isinstance(share, float) and not share < 0 for share in answer)
-        )
-
-    def _ask(self, question: Question) -> None:
-        conversations = [question.turns]
-        if self.options.direct:
-            prefill = Message(role="assistant", content=self.prompt.direct_prefill)
-            swapped = self.prompt.conversation(question.second, question.first)
-            conversations = [[*question.turns, prefill], [*swapped, prefill]]
-        requests = []
-        for turns in conversations:
-            requests.append(Request(self._next_tag, turns))
-            self._questions[self._next_tag] = question
-            self._next_tag += 1
-        self._loaded_model().submit(requests)
+    def _ask(self, question: Question, turns: list[Message], swapped: bool) -> None:
+        request = Request(self._next_tag, turns, swapped)
+        self._under_way[request.tag] = question, request
+        self._next_tag += 1
+        self._loaded_model().submit([request])
 
     def _loaded_model(self) -> ChatModel:
         if self._model is None:
             self._model = self._make_model()
         return self._model
 
-    def _settle(self, reply: Reply, settled: _Settled) -> None:
-        question = self._questions.pop(reply.tag)
+    def _settle(self, reply: Reply, model: ChatModel, settled: _Settled) -> None:
+        question, request = self._under_way.pop(reply.tag)
         question.tokens += reply.new_tokens
-        settle = self._settle_direct if self.options.direct else self._settle_reasoned
-        answer: Any = settle(question, reply)
+        more = self._mode.hear(question, reply, request.swapped, model.max_model_len)
+        if more is not None:
+            self._ask(question, more, request.swapped)
+            return
+        answer = self._mode.answer(question)
         if answer is None:
             return
-        if answer != Preference.UNKNOWN:
-            self.cache.put(question.key, answer)
-        self._label(answer, question.pairs, settled)
+        self.cache.put(question.key, answer)
         settled.tokens += question.tokens
+        known = self._mode.read(answer)
+        self._label(question, known, settled)
         del self._waiting[question.key]
         self._log(question)
+        self._count(known is not None and known[0] != Preference.UNKNOWN)
 
-    def _settle_reasoned(self, question: Question, reply: Reply) -> int | None:
-        """The label; UNKNOWN after a retry in vain; None if the retry was just asked."""
-        question.turns = [*question.turns, Message(role="assistant", content=reply.text)]
-        label = self._parse(reply.text)
-        if label is not None:
-            return int(label)
-        if question.asked > 1:
-            return int(Preference.UNKNOWN)
-        question.asked += 1
-        quoted = self._shortened(question.turns)
-        question.turns = [*quoted, Message(role="user", content=self.prompt.retry)]
-        self._ask(question)
-        return None
+    def _count(self, decided: bool) -> None:
+        self._decided += decided
+        self._undecided += not decided
+        if self._undecided == MOST_UNDECIDED and not self._decided:
+            raise ModelError(f"none of the first {MOST_UNDECIDED} {self._mode.no_decision}")
 
-    def _shortened(self, turns: list[Message]) -> list[Message]:
-        """Keep the answer's end only, so that the retry question fits the model's length."""
-        most = RETRY_REASONING
-        length = self._loaded_model().max_model_len
-        if length is not None:  # a token is at least one character of English text
-            most = min(most, max(length - sum(len(turn["content"]) for turn in turns[:-1]), 200))
-        answer = turns[-1]["content"].strip()[-most:]
-        return [*turns[:-1], Message(role="assistant", content=answer or "(no answer)")]
-
-    def _settle_direct(self, question: Question, reply: Reply) -> list[float] | None:
-        """Probabilities of first, second, tie, and the covered mass, once both orders are in."""
-        masses = answer_masses(reply.first_token)
-        swapped = reply.tag % 2 == 1  # the orders are asked in turn: even tags, odd tags
-        question.masses[swapped] = masses
-        self._check_prefill(float(masses.sum()))
-        if len(question.masses) < 2:
-            return None
-        probabilities, mass = combine_orders(question.masses[False], question.masses[True])
-        question.turns = [
-            *question.turns,
-            Message(
-                role="assistant",
-                content=f"{self.prompt.direct_prefill}\n"
-                f"probabilities of 1, 2, None in both orders: {probabilities.round(4).tolist()}, "
-                f"covered mass {mass:.4f}",
-            ),
-        ]
-        return [*map(float, np.nan_to_num(probabilities)), mass]
-
-    def _check_prefill(self, mass: float) -> None:
-        self._direct_replies += 1
-        self._direct_mass += mass
-        if self._direct_replies == MASS_CHECK and self._direct_mass < 0.01 * MASS_CHECK:
-            raise ModelError(
-                f"none of the first {MASS_CHECK} answers began with 1, 2 or None: this server "
-                "does not continue the answer it is given (continue_final_message); use vLLM, or "
-                "--answer-mode chain_of_thought"
-            )
-
-    def _label(self, answer: Any, pairs: list[tuple[int, bool]], settled: _Settled) -> None:
-        for index, turned in pairs:
-            if not self.options.direct:
-                label = Preference(answer)
-                settled.rows.append((index, label, (np.nan, np.nan, np.nan)))
-                continue
-            probabilities, mass = np.array(answer[:3]), answer[3]
+    def _label(
+        self, question: Question, known: tuple[Preference, AnyArray] | None, settled: _Settled
+    ) -> None:
+        label, probabilities = known or (Preference.UNKNOWN, np.full(3, np.nan))
+        for index, turned in question.pairs:
             if turned:
-                probabilities = probabilities[[1, 0, 2]]
-            label = label_probabilities(
-                probabilities,
-                mass,
-                tie_margin=self.options.tie_margin,
-                min_mass=self.options.min_mass,
-            )
-            settled.rows.append((index, label, probabilities))
+                settled.rows.append((index, MIRRORED[label], probabilities[[1, 0, 2]]))
+            else:
+                settled.rows.append((index, label, probabilities))
 
     def _log(self, question: Question) -> None:
-        asked, *same = (index for index, _ in question.pairs)
-        self._log_text(asked, show_turns(question.turns))
-        for index in same:
-            self._log_text(index, f"the same question as pair {asked}: see {asked}.txt\n")
-
-    def _log_text(self, pair: int, text: str) -> None:
-        if self.logdir is not None:
-            self.logdir.mkdir(parents=True, exist_ok=True)
-            (self.logdir / f"{pair}.txt").write_text(text, encoding="utf-8")
+        if self.logdir is None:
+            return
+        self.logdir.mkdir(parents=True, exist_ok=True)
+        (asked, _), *same = question.pairs
+        texts = {asked: show_turns(question.turns)}
+        texts |= {i: f"the same question as pair {asked}: see {asked}.txt\n" for i, _ in same}
+        for index, text in texts.items():
+            (self.logdir / f"{index}.txt").write_text(text, encoding="utf-8")
 
 
 def show_turns(turns: list[Message]) -> str:

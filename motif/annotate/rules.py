@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from motif.annotate.annotator import Answers
+from motif.annotate.annotator import Annotator, Answers
 from motif.errors import ConfigError
 from motif.games.game import find_game
 from motif.messages import decode, keys
@@ -22,6 +22,7 @@ from motif.preference.labels import prefer_larger
 from motif.types import AnyArray, IndexArray, MessageArray
 
 PAIRS_AT_ONCE = 4096
+LARGEST = sys.float_info.max  # an integer may be beyond any float
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Rule:
     value: float
 
 
-class RulesAnnotator:
+class RulesAnnotator(Annotator):
     """Prefers the side whose messages are worth more: ``rules_msg_<goal>``.
 
     Args:
@@ -47,13 +48,17 @@ class RulesAnnotator:
 
     def __init__(self, goal: str, rules_file: Path | None = None) -> None:
         path = rules_file or find_game("nethack").rules
-        text = _read(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the rules file {path}: {error}") from None
         self.rules = load_rules(text, goal, path)
         digest = hashlib.sha256(text.encode()).hexdigest()
         self.source = {"type": "rules", "goal": goal, "rules_sha256": digest}
         self._values: dict[bytes, float] = {}  # of the distinct messages so far
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
+        """Label the pairs in blocks of :data:`PAIRS_AT_ONCE`."""
         for start in range(0, len(indices), PAIRS_AT_ONCE):
             block = indices[start : start + PAIRS_AT_ONCE]
             yield Answers(block, prefer_larger(self.values(pairs.messages[block]).mean(axis=2)))
@@ -78,58 +83,39 @@ def load_rules(text: str, goal: str, path: Path) -> list[Rule]:
     """
     try:
         content = yaml.safe_load(text)
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # the last two of the parser's own
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # two are the parser's own
         raise ConfigError(f"{path} is not YAML: {error}") from None
-    if not isinstance(content, Mapping) or set(content) != {"goals", "rules"}:
-        raise ConfigError(f"{path} must have the two keys goals and rules, each a list")
-    goals, entries = content["goals"], content["rules"]
-    if not (isinstance(goals, list) and isinstance(entries, list) and entries):
-        raise ConfigError(f"{path} must have the two keys goals and rules, each a list")
+    match content:
+        case {"goals": [*goals], "rules": [*entries], **others} if entries and not others:
+            pass
+        case _:
+            raise ConfigError(f"{path} must have the two keys goals and rules, each a list")
     if goal not in goals:
-        raise ConfigError(f"unknown --goal_key {goal!r}; {path} has: {', '.join(map(str, goals))}")
-    return [
-        _rule(entry, goal, goals, f"{path}, rule {number}")
-        for number, entry in enumerate(entries, start=1)
-    ]
+        known = ", ".join(map(str, goals))
+        raise ConfigError(f"unknown --goal_key {goal!r}; {path} has: {known}")
+    numbered = enumerate(entries, start=1)
+    return [_rule(entry, goal, goals, f"{path}, rule {number}") for number, entry in numbered]
 
 
 def _rule(entry: Any, goal: str, goals: list[Any], where: str) -> Rule:
-    if not isinstance(entry, Mapping) or not {"pattern", "values"} <= set(entry):
-        raise ConfigError(f"{where}: needs a pattern and values, got {entry!r}")
-    unknown = set(entry) - {"pattern", "values", "example"}
-    if unknown:
-        raise ConfigError(f"{where}: unknown key {sorted(map(str, unknown))[0]!r}")
+    match entry:
+        case {"pattern": pattern, "values": values, **others}:
+            example = others.pop("example", None)
+        case _:
+            raise ConfigError(f"{where}: needs a pattern and values, got {entry!r}")
+    if others:
+        raise ConfigError(f"{where}: unknown key {min(map(str, others))!r}")
     try:
-        pattern = re.compile(str(entry["pattern"]), re.IGNORECASE)
+        compiled = re.compile(str(pattern), re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{where}: bad pattern {entry['pattern']!r}: {error}") from None
-    example = entry.get("example")
-    if example is not None and not pattern.search(str(example)):
-        raise ConfigError(f"{where}: {entry['pattern']!r} does not match its example {example!r}")
-    values = entry["values"]
+        raise ConfigError(f"{where}: bad pattern {pattern!r}: {error}") from None
+    if example is not None and not compiled.search(str(example)):
+        raise ConfigError(f"{where}: {pattern!r} does not match its example {example!r}")
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: values must map goals to numbers, got {values!r}")
     for name, value in values.items():
         if name not in [*goals, "all"]:
             raise ConfigError(f"{where}: unknown goal {name!r}; the file's goals: {goals}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
+        if not (type(value) in (int, float) and abs(value) <= LARGEST):
             raise ConfigError(f"{where}: the value of {name} must be a number, got {value!r}")
-    return Rule(pattern, float(values.get(goal, values.get("all", 0))))
-
-
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond any float
-        return False
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the rules file {path}: {error}") from None
+    return Rule(compiled, float(values.get(goal, values.get("all", 0))))

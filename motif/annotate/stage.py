@@ -8,6 +8,7 @@ import numpy as np
 
 from motif.annotate.annotator import Annotator, annotate_chunk
 from motif.annotate.assemble import (
+    asking_options,
     make_chat_model,
     make_language_model_annotator,
     make_prompt,
@@ -15,7 +16,9 @@ from motif.annotate.assemble import (
 )
 from motif.annotate.config import AnnotationConfig
 from motif.annotate.estimate import estimate
-from motif.annotate.language_model import LanguageModelAnnotator, captioned_pairs, show_turns
+from motif.annotate.game_progress import ReturnAnnotator, ScoreAnnotator
+from motif.annotate.language_model import show_turns
+from motif.annotate.rules import RulesAnnotator
 from motif.cli import command
 from motif.errors import ConfigError
 from motif.games.game import find_game
@@ -28,19 +31,11 @@ from motif.types import IndexArray
 
 def make_annotator(config: AnnotationConfig) -> Annotator:
     """The annotator of ``config.annotator_type``."""
+    if config.annotator_type == "llama":
+        return make_language_model_annotator(config)
     if config.annotator_type == "rules":
-        from motif.annotate.rules import RulesAnnotator
-
         return RulesAnnotator(config.goal_key, config.rules_file or find_game(config.game).rules)
-    if config.annotator_type == "score":
-        from motif.annotate.game_progress import ScoreAnnotator
-
-        return ScoreAnnotator()
-    if config.annotator_type == "return":
-        from motif.annotate.game_progress import ReturnAnnotator
-
-        return ReturnAnnotator()
-    return make_language_model_annotator(config)
+    return ScoreAnnotator() if config.annotator_type == "score" else ReturnAnnotator()
 
 
 def annotate(config: AnnotationConfig) -> int:
@@ -50,32 +45,23 @@ def annotate(config: AnnotationConfig) -> int:
         MotifError: something the user can put right; labels so far are kept.
     """
     if config.show_prompt is not None:
-        return show_prompt(config)
+        return show_prompt(config, config.show_prompt)
     if config.estimate:
         return print_estimate(config)
-    annotator = make_annotator(config)
-    with contextlib.ExitStack() as stack:
-        if isinstance(annotator, LanguageModelAnnotator):
-            stack.callback(annotator.close)
+    with contextlib.closing(make_annotator(config)) as annotator:
         pairs = PairsDataset(config.directory, keys=annotator.keys)
-        chunk = stack.enter_context(_open_chunk(config, pairs, annotator))
-        missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=config.flushing_freq)
+        with PreferenceChunk(
+            pairs,
+            config.annotator,
+            annotator.source,
+            chunk=config.chunk_number,
+            chunks=config.n_annotation_chunks,
+            ignore_existing=config.ignore_existing,
+            probabilities=annotator.keeps_probabilities,
+        ) as chunk:
+            missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=config.flushing_freq)
     report(config, pairs, chunk, missing)
     return 0
-
-
-def _open_chunk(
-    config: AnnotationConfig, pairs: PairsDataset, annotator: Annotator
-) -> PreferenceChunk:
-    return PreferenceChunk(
-        pairs,
-        config.annotator,
-        annotator.source,
-        chunk=config.chunk_number,
-        chunks=config.n_annotation_chunks,
-        ignore_existing=config.ignore_existing,
-        probabilities=config.annotator_type == "llama" and config.answer_mode == "direct",
-    )
 
 
 def report(
@@ -93,34 +79,20 @@ def report(
     print(f"written to {chunk.path}")
     if counts["unknown"]:
         print("unknown pairs are asked again by the same command")
-    print(
-        "next:",
-        command(
-            "reward",
-            dataset_dir=config.directory,
-            annotator=config.annotator,
-            experiment=config.annotator,
-        ),
-    )
+    name = config.annotator
+    following = command("reward", dataset_dir=config.directory, annotator=name, experiment=name)
+    print("next:", following)
 
 
-def show_prompt(config: AnnotationConfig) -> int:
+def show_prompt(config: AnnotationConfig, index: int) -> int:
     """Print what would be sent for one pair, and stop."""
-    prompt = make_prompt(config)
-    pairs = _open_for_reading(config)
-    index = config.show_prompt
-    if index is None or not 0 <= index < len(pairs):
+    options, mode = asking_options(config), asking_options(config).mode(make_prompt(config))
+    pairs = PairsDataset(config.directory, options.keys)
+    if not 0 <= index < len(pairs):
         raise ConfigError(f"--show-prompt {index}: the pairs are 0 to {len(pairs) - 1}")
-    (pair,) = captioned_pairs(
-        pairs,
-        np.array([index]),
-        use_messages=config.use_messages,
-        use_blstats=config.use_blstats,
-    )
-    turns = prompt.conversation(pair.first, pair.second)
-    if config.answer_mode == "direct":
-        turns.append({"role": "assistant", "content": prompt.direct_prefill})
-    print(show_turns(turns), end="")
+    (pair,) = options.captioned(pairs, np.array([index]))
+    question = options.question(pair)
+    print(show_turns(mode.open(question, question.pairs[0][1])), end="")
     if pair.first == pair.second:
         print("(both captions are the same: this pair is a tie, the model is not asked)")
     return 0
@@ -130,30 +102,15 @@ def print_estimate(config: AnnotationConfig) -> int:
     """Print how much there is to ask and what it costs, and stop."""
     if config.annotator_type != "llama":
         raise ConfigError("--estimate is for language models; the other annotators take seconds")
-    prompt = make_prompt(config)
-    pairs = _open_for_reading(config)
-    captioned = captioned_pairs(
-        pairs,
-        _indices_to_label(config, pairs),
-        use_messages=config.use_messages,
-        use_blstats=config.use_blstats,
-    )
+    options, mode = asking_options(config), asking_options(config).mode(make_prompt(config))
+    pairs = PairsDataset(config.directory, options.keys)
+    captioned = options.captioned(pairs, _indices_to_label(config, pairs))
     with contextlib.closing(open_cache(config)) as cache:
         counted = estimate(
-            captioned,
-            prompt,
-            lambda: make_chat_model(config),
-            cache,
-            dedupe=not config.no_dedupe,
-            orders=2 if config.answer_mode == "direct" else 1,
-            rate=config.rate,
+            captioned, options, mode, lambda: make_chat_model(config), cache, rate=config.rate
         )
     print("\n".join(counted.lines(config.num_gpus)))
     return 0
-
-
-def _open_for_reading(config: AnnotationConfig) -> PairsDataset:
-    return PairsDataset(config.directory, ("message", *["blstats"] * config.use_blstats))
 
 
 def _indices_to_label(config: AnnotationConfig, pairs: PairsDataset) -> IndexArray:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scripted_chat import MANY_TEXTS, ScriptedChatModel
 
+from motif.annotate.captions import captioned_pairs
 from motif.annotate.chat import ModelError, Reply
-from motif.annotate.language_model import captioned_pairs
 from motif.cli import EXIT_TERMINATED, Terminated
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import load_preferences

@@ -17,9 +17,9 @@ from fake_server import FakeServer
 from scripted_chat import MANY_TEXTS, captions_of
 
 from motif.annotate import engine_openai
+from motif.annotate.captions import captioned_pairs
 from motif.annotate.chat import Message, Request, Sampling
 from motif.annotate.engine_openai import OpenAIChatModel
-from motif.annotate.language_model import captioned_pairs
 from motif.pairs_dataset import PairsDataset
 from scripts.annotate_pairs_dataset import main
 
@@ -30,8 +30,9 @@ KEY = "sk-very-secret"
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    monkeypatch.setattr(engine_openai, "FIRST_DELAY", 0.02)
-    monkeypatch.setattr(engine_openai, "LONGEST_DELAY", 0.1)
+    monkeypatch.setattr(engine_openai, "PAUSE", 0.02)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.02)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     fake = FakeServer()
     yield fake
@@ -160,9 +161,8 @@ def test_faults_that_pass_cost_nothing(make_dataset: MakeDataset, server: FakeSe
 
 
 def test_one_prompt_that_always_fails_is_unknown_not_the_end(
-    make_dataset: MakeDataset, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    make_dataset: MakeDataset, server: FakeServer
 ) -> None:
-    monkeypatch.setattr(engine_openai, "MOST_FAILURES", 3)
     pairs = make_dataset(100)
     captions = [c[1:] for c in captioned_pairs(pairs, np.arange(100)) if c.first != c.second]
     poison = captions[3]

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from motif.annotate.chat import Message, ModelError, Request, Sampling
-from motif.annotate.engine_vllm import VLLMChatModel, explain_refusal
+from motif.annotate.engine_vllm import VLLMChatModel
+from motif.annotate.refusals import explain_refusal
 from motif.errors import MissingPackageError
 
 TURNS = [Message(role="user", content="Hello")]

@@ -12,11 +12,11 @@ import pytest
 from scripted_chat import MANY_TEXTS, ScriptedChatModel, prefer
 
 from motif.annotate.cache import AnswerCache, answer_key
+from motif.annotate.captions import captioned_pairs
 from motif.annotate.chat import ModelError, Reply, Request
 from motif.annotate.language_model import (
     AskingOptions,
     LanguageModelAnnotator,
-    captioned_pairs,
 )
 from motif.annotate.prompt import load_shipped_prompt
 from motif.pairs_dataset import PairsDataset
@@ -254,6 +254,7 @@ sys.path.insert(0, sys.argv[1])
 from scripted_chat import ScriptedChatModel
 from pathlib import Path
 from motif.annotate.cache import AnswerCache
+from motif.annotate.captions import captioned_pairs
 from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
 from motif.annotate.prompt import load_shipped_prompt
 from motif.pairs_dataset import PairsDataset

@@ -1,0 +1,62 @@
+"""What servers send as a chat completion, read leniently: fields may be missing, null or lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from motif.annotate.chat import Reply
+
+
+class RubbishError(Exception):
+    """A reply that is no chat completion."""
+
+
+def read_completion(tag: int, completion: Any, *, logprobs: bool) -> Reply:
+    """The reply that ``completion``, decoded JSON, holds.
+
+    Raises:
+        RubbishError: it is none.
+    """
+    choices = completion.get("choices") if isinstance(completion, Mapping) else None
+    if not (isinstance(choices, list) and choices and isinstance(choices[0], Mapping)):
+        raise RubbishError("what it sends is no chat completion")
+    choice = choices[0]
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        raise RubbishError("what it sends is no chat completion")
+    usage = completion.get("usage")
+    return Reply(
+        tag,
+        _text(message.get("content")),
+        _number(usage, "prompt_tokens"),
+        _number(usage, "completion_tokens"),
+        _candidates(choice.get("logprobs")) if logprobs else (),
+    )
+
+
+def _number(usage: Any, name: str) -> int:
+    value = usage.get(name) if isinstance(usage, Mapping) else None
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _text(content: Any) -> str:
+    """Content as text; it may come in parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(map(_text, content))
+    if isinstance(content, Mapping) and content.get("type", "text") in ("text", "output_text"):
+        return _text(content.get("text"))
+    return ""
+
+
+def _candidates(logprobs: Any) -> tuple[tuple[str, float], ...]:
+    """The most likely first tokens, with log-probabilities; none if the server sent none."""
+    try:
+        return tuple(
+            (str(top["token"]), float(top["logprob"]))
+            for top in logprobs["content"][0]["top_logprobs"]
+        )
+    except (TypeError, KeyError, IndexError, ValueError):
+        return ()

@@ -1,0 +1,180 @@
+"""The two ways of asking: free reasoning with a second try, or one token's probabilities."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from motif.annotate.answers import (
+    AnswerParser,
+    answer_masses,
+    combine_orders,
+    label_probabilities,
+)
+from motif.annotate.chat import Message, Reply
+from motif.annotate.prompt import Prompt
+from motif.preference.labels import Preference
+from motif.types import AnyArray
+
+RETRY_REASONING = 4000  # most characters of an answer that the retry question quotes
+NO_PROBABILITIES = np.full(3, np.nan, np.float32)
+
+
+@dataclass
+class Question:
+    """What is asked about two captions, for all the pairs that share them."""
+
+    key: bytes
+    first: str
+    second: str
+    pairs: list[tuple[int, bool]]  # index in the dataset, whether its sides are the other way round
+    turns: list[Message] = field(default_factory=list)  # so far, in the order of the captions
+    masses: dict[bool, AnyArray] = field(default_factory=dict)  # direct: by order
+    said: list[str] = field(default_factory=list)  # reasoning: the replies, as they were
+    tokens: int = 0
+
+
+class Mode(Protocol):
+    """A way of asking; its answers are JSON, so that they can be cached."""
+
+    orders: tuple[bool, ...]  # each: whether the sides are swapped; both: labels are symmetric
+    no_decision: str  # what it means that the first answers hold none, and what to do
+
+    def open(self, question: Question, swapped: bool) -> list[Message]:
+        """The conversation that asks ``question`` in one of the orders."""
+
+    def hear(
+        self, question: Question, reply: Reply, swapped: bool, length: int | None
+    ) -> list[Message] | None:
+        """Take a reply in; the conversation to go on with, if more must be asked.
+
+        Args:
+            length: tokens that prompt and answer may have together, where known.
+        """
+
+    def answer(self, question: Question) -> Any | None:
+        """What the replies amount to; None while one is missing."""
+
+    def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
+        """The label and probabilities (3,) of an answer; None for what is none, or undecided.
+
+        A cache's files may be damaged, and anybody may add lines to them.
+        """
+
+
+class ChainOfThought(Mode):
+    """The model reasons freely; where no decision is found, it is asked for it once more."""
+
+    orders = (False,)
+    no_decision = "answers holds a decision that the prompt's answer_pattern finds (--logdir DIR)"
+
+    def __init__(self, prompt: Prompt) -> None:
+        self._prompt, self._parse = prompt, AnswerParser(prompt)
+
+    def open(self, question: Question, swapped: bool) -> list[Message]:
+        """The prompt's opening turns."""
+        question.turns = self._prompt.conversation(question.first, question.second)
+        return question.turns
+
+    def hear(
+        self, question: Question, reply: Reply, swapped: bool, length: int | None
+    ) -> list[Message] | None:
+        """The retry question, if ``reply`` is the first and holds no decision."""
+        asked = question.turns
+        question.turns = [*asked, Message(role="assistant", content=reply.text)]
+        question.said.append(reply.text)
+        if len(question.said) > 1 or self._parse(reply.text) is not None:
+            return None
+        most = RETRY_REASONING
+        if length is not None:  # a token is at least one character of English text
+            most = min(most, max(length - sum(len(turn["content"]) for turn in asked), 200))
+        quoted = reply.text.strip()[-most:] or "(no answer)"
+        question.turns = [
+            *asked,
+            Message(role="assistant", content=quoted),
+            Message(role="user", content=self._prompt.retry),
+        ]
+        return question.turns
+
+    def answer(self, question: Question) -> str:
+        """All that was said, compressed: a better parser may read it again."""
+        return _pack(question.said)
+
+    def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
+        """The decision in what was said; earlier versions kept the label alone."""
+        if isinstance(answer, str):
+            labels = map(self._parse, _unpack(answer))
+            answer = next((label for label in labels if label is not None), None)
+        known = answer in (Preference.FIRST, Preference.SECOND, Preference.TIE)
+        return (Preference(answer), NO_PROBABILITIES) if known else None
+
+
+def _pack(said: list[str]) -> str:
+    return base64.b85encode(zlib.compress(json.dumps(said).encode(), 9)).decode()
+
+
+def _unpack(packed: str) -> list[str]:
+    """What :func:`_pack` packed; nothing of what is damaged."""
+    try:
+        said = json.loads(zlib.decompress(base64.b85decode(packed)))
+    except (ValueError, zlib.error):
+        return []
+    return [str(text) for text in said] if isinstance(said, list) else []
+
+
+class Direct(Mode):
+    """Both orders are asked for one token; probabilities of first, second, tie and their mass."""
+
+    orders = (False, True)
+    no_decision = (
+        "answers began with 1, 2 or None: this server does not continue the answer it is given "
+        "(continue_final_message); use vLLM, or --answer-mode chain_of_thought"
+    )
+
+    def __init__(self, prompt: Prompt, *, tie_margin: float, min_mass: float) -> None:
+        self._prompt, self._tie_margin, self._min_mass = prompt, tie_margin, min_mass
+
+    def open(self, question: Question, swapped: bool) -> list[Message]:
+        """The prompt's opening turns, and the beginning of the answer."""
+        sides = (question.first, question.second)
+        turns = self._prompt.conversation(*(sides[::-1] if swapped else sides))
+        turns.append(Message(role="assistant", content=self._prompt.direct_prefill))
+        if not swapped:
+            question.turns = turns
+        return turns
+
+    def hear(
+        self, question: Question, reply: Reply, swapped: bool, length: int | None
+    ) -> list[Message] | None:
+        """Nothing more is asked."""
+        question.masses[swapped] = answer_masses(reply.first_token)
+        return None
+
+    def answer(self, question: Question) -> list[float] | None:
+        """Probabilities of first, second, tie, and the covered mass, once both orders are in."""
+        if len(question.masses) < 2:
+            return None
+        probabilities, mass = combine_orders(question.masses[False], question.masses[True])
+        *opening, prefill = question.turns
+        told = (
+            f"{prefill['content']}\nprobabilities of 1, 2, None in both orders: "
+            f"{probabilities.round(4).tolist()}, covered mass {mass:.4f}"
+        )
+        question.turns = [*opening, Message(role="assistant", content=told)]
+        return [*map(float, np.nan_to_num(probabilities)), mass]
+
+    def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
+        """The label that the probabilities stand for."""
+        if not (isinstance(answer, list) and len(answer) == 4):
+            return None
+        if not all(isinstance(share, float) and 0 <= share < math.inf for share in answer):
+            return None
+        probabilities, mass = np.array(answer[:3], np.float32), answer[3]
+        margins = {"tie_margin": self._tie_margin, "min_mass": self._min_mass}
+        return label_probabilities(probabilities, mass, **margins), probabilities
