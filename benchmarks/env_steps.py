@@ -129,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     play(IntrinsicReward(make_task(), LearntReward(warm)), actions)
 
     def rewarded(rewards: MessageRewards | None) -> None:
-        play(compact_view(IntrinsicReward(base, rewards and LearntReward(rewards))), actions)
+        term = None if rewards is None else LearntReward(rewards)
+        play(compact_view(IntrinsicReward(base, term)), actions)
 
     task, base = make_task(), make_task()
     compact = compact_view(make_task())

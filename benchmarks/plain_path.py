@@ -46,7 +46,7 @@ def plain_env(name: str, cfg: Any, env_config: Any = None, render_mode: Any = No
     if isinstance(rewarded.term, LearntReward):
         rewarded.term.rewards = EveryMessage(rewarded.term.rewards._score)
     env = PolicyView(rewarded, PICTURE_SPACE, picture_observation)
-    return environment.EpisodeSummary(env, cfg.llm_reward, find_game(cfg.game).info_columns)
+    return environment.EpisodeSummary(env, find_game(cfg.game).info_columns)
 
 
 class PictureEncoder(PolicyEncoder):

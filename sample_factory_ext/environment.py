@@ -14,7 +14,7 @@ import torch
 from motif.errors import CheckpointError
 from motif.games.game import find_game
 from motif.games.policy_view import PolicyView
-from motif.intrinsic.terms import LearntReward, MessageRewards
+from motif.intrinsic.terms import LearntReward, MessageRewards, make_bonus
 from motif.intrinsic.wrapper import IntrinsicReward
 from motif.play.rollout import Returns
 from motif.reward.checkpoint import LoadedReward, load_reward_model, score_messages
@@ -28,9 +28,9 @@ class EpisodeSummary(gymnasium.Wrapper):
     the two parts of what the agent learns from, scaled, clipped and weighted.
     """
 
-    def __init__(self, env: gymnasium.Env, llm_reward: float, columns: Sequence[str]) -> None:
+    def __init__(self, env: gymnasium.Env, columns: Sequence[str]) -> None:
         super().__init__(env)
-        self._llm_reward, self._columns = llm_reward, columns
+        self._columns = columns
         self._returns = Returns()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -40,7 +40,7 @@ class EpisodeSummary(gymnasium.Wrapper):
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         returns = self._returns
-        returns.add(reward, info, self._llm_reward)
+        returns.add(reward, info)
         if terminated or truncated:
             info["true_objective"] = returns.game_return
             info["episode_extra_stats"] = {
@@ -128,7 +128,7 @@ def make_env(
     record = _recording_folder(cfg, env_config)
     env = game.make(cfg.root_env, record=record, every=cfg.save_ttyrec_every)
     env = PolicyView(add_intrinsic_reward(env, cfg), game.policy_space, game.policy_observation)
-    return EpisodeSummary(env, cfg.llm_reward, game.info_columns)
+    return EpisodeSummary(env, game.info_columns)
 
 
 def message_rewards(cfg: Any) -> tuple[MessageRewards | None, float]:
@@ -144,12 +144,16 @@ def add_intrinsic_reward(env: gymnasium.Env, cfg: Any) -> IntrinsicReward:
     """The task with both rewards, as a run's settings say."""
     rewards, threshold = message_rewards(cfg)
     exponent = cfg.beta_count_exponent
-    term = rewards and LearntReward(rewards, threshold=threshold, count_exponent=exponent)
+    term = None
+    if rewards is not None:
+        term = LearntReward(rewards, threshold=threshold, count_exponent=exponent)
     return IntrinsicReward(
         env,
         term,
         extrinsic_reward=cfg.extrinsic_reward,
         llm_reward=cfg.llm_reward,
+        bonus=make_bonus(cfg.bonus, exponent) if cfg.bonus else None,
+        bonus_reward=cfg.bonus_reward,
         reward_scale=cfg.extrinsic_scale,
         reward_clip=cfg.extrinsic_clip,
     )

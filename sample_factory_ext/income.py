@@ -49,7 +49,7 @@ def play_for_income(
                 played = []
                 for number in range(games):
                     seed = SEED + number
-                    played.append(play_to_end(game, env, player, cfg.llm_reward, seed))
+                    played.append(play_to_end(game, env, player, seed))
                     bar.update()
                 incomes.append(sum_up(player.env_steps, played))
     finally:

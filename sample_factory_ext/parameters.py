@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 import typing
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 
 from motif.cli import boolean
 from motif.errors import ConfigError
+from motif.intrinsic.terms import make_bonus
 from sample_factory_ext.encoder import CONVOLUTIONS, ENCODERS
 from sample_factory_ext.settings import REWARD_ENCODER, MotifSettings, RLSettings
 
@@ -227,6 +229,15 @@ def _wrong_combinations(cfg: RLSettings) -> Iterator[str]:
             "--normalize_input and --obs_subtract_mean: the policy reads the cells of the screen "
             "and scales them itself; leave them out"
         )
+    if not 0 <= cfg.bonus_reward < math.inf:
+        raise ConfigError(f"--bonus_reward {cfg.bonus_reward}: a number, 0 or more")
+    if bool(cfg.bonus) != bool(cfg.bonus_reward):
+        raise ConfigError(
+            f"--bonus {cfg.bonus or None} and --bonus_reward {cfg.bonus_reward} belong together: "
+            "the term, and a coefficient above 0"
+        )
+    if cfg.bonus:
+        make_bonus(cfg.bonus, cfg.beta_count_exponent)
     if cfg.llm_reward and not cfg.reward_dir:
         yield (
             f"--llm_reward {cfg.llm_reward} needs --reward_dir, the run folder of "

@@ -85,7 +85,7 @@ def play(config: PlaybackConfig) -> list[Episode]:
         episodes = []
         for number in range(config.num_episodes):
             seed = None if config.seed is None else config.seed + number
-            steps = play_episode(game, env, player, *seeded(seed), cfg.llm_reward)
+            steps = play_episode(game, env, player, *seeded(seed))
             episodes.append(_watch(steps, number, watchers))
             if config.stats:
                 statistics.write(config.stats)

@@ -20,6 +20,8 @@ class MotifSettings:
     root_env: str = option("NetHackScore-v1", "task: one of the game's")
     reward_dir: str = option("", "run folder of the reward model; not needed with --llm_reward 0.0")
     llm_reward: float = option(0.0, "coefficient of the intrinsic reward; 0.0: extrinsic only")
+    bonus: str = option("", "an intrinsic term beside it: counts, or module:Term of your own")
+    bonus_reward: float = option(0.0, "coefficient of the bonus")
     extrinsic_reward: float = option(1.0, "coefficient of the task's reward; 0.0: intrinsic only")
     extrinsic_scale: float = option(
         1.0, "(--reward_scale) factor of the task's reward before clipping"

@@ -326,7 +326,7 @@ def test_settings_of_runs(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
     with refused_by_name(tmp_path / "config.json"):
         assert check_resumable(tmp_path) == 0
-        assert read_run_config(tmp_path) == {"game": "nethack", **json.loads(content)}
+        assert read_run_config(tmp_path) == {**ADDED_LATER, **json.loads(content)}
 
 
 @fuzzed

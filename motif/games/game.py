@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from motif.errors import ConfigError
+from motif.extensions import make_extension
 from motif.types import AnyArray
 
 if TYPE_CHECKING:
@@ -91,19 +91,7 @@ def find_game(name: str) -> GameAdapter:
     Raises:
         ConfigError: there is no such game, or it can't be imported.
     """
-    module_name, colon, attribute = SHIPPED.get(name, name).partition(":")
-    if not colon:
-        raise ConfigError(
-            f"--game {name}: there is {', '.join(SHIPPED)}; your own is named module:Adapter"
-        )
-    try:
-        adapter = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"--game {name} can't be imported: {error}") from None
-    try:
-        made = adapter() if isinstance(adapter, type) else adapter
-    except TypeError as error:
-        raise ConfigError(f"--game {name}: {error}") from None
+    made = make_extension("--game", name, SHIPPED)
     missing = [member for member in _MEMBERS if not hasattr(made, member)]
     if missing:
         raise ConfigError(f"--game {name} lacks {', '.join(missing)} (see motif/games/game.py)")

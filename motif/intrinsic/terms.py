@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from motif.extensions import make_extension
 from motif.types import AnyArray, MessageArray
 
 MEMO_LIMIT = 200_000  # messages; a process meets some tens of thousands in its lifetime
@@ -122,3 +123,17 @@ class MessageCounts:
         """What this observation pays."""
         count = self._counts[message] = self._counts.get(message, 0) + 1
         return float(count**-self._exponent)
+
+
+BONUSES = {"counts": "motif.intrinsic.terms:MessageCounts"}
+
+
+def make_bonus(name: str, count_exponent: float) -> RewardTerm:
+    """The term of ``--bonus``: one of :data:`BONUSES`, or ``module:Term`` of the user's own.
+
+    Raises:
+        ConfigError: there is no such term, or it can't be imported.
+    """
+    arguments = {"count_exponent": count_exponent} if name in BONUSES else {}
+    term: RewardTerm = make_extension("--bonus", name, BONUSES, **arguments)
+    return term

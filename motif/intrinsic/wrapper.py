@@ -69,12 +69,14 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     The message seen *before* an action is paid with that action's step, as in the release, whose
     learner reads the batch's observations: the message of the reset counts, the last of an episode
-    never does. ``info`` gains ``extrinsic_reward`` (the task's own) and ``intrinsic_reward``
-    (the term's, before its coefficient).
+    never does. ``info`` gains ``extrinsic_reward`` (the task's own), ``intrinsic_reward``
+    (the term's, before its coefficient) and ``intrinsic_part`` (all that is not the task's, of the
+    reward that the step returns).
 
     Args:
-        term: what an observation is worth; None: extrinsic only.
-        extrinsic_reward, llm_reward: coefficients of the two parts.
+        term: what an observation is worth; None: nothing.
+        bonus: another term beside it, with a coefficient of its own; None: nothing.
+        extrinsic_reward, llm_reward, bonus_reward: coefficients of the parts.
         reward_scale, reward_clip: of the extrinsic part alone.
     """
 
@@ -85,11 +87,14 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         *,
         extrinsic_reward: float = 1.0,
         llm_reward: float = 0.1,
+        bonus: RewardTerm | None = None,
+        bonus_reward: float = 0.0,
         reward_scale: float = 1.0,
         reward_clip: float = REWARD_CLIP,
     ) -> None:
         super().__init__(env)
         self.term = term
+        self._bonus, self._bonus_reward, self._llm_reward = bonus, bonus_reward, llm_reward
         self._combine = functools.partial(
             combine_rewards,
             extrinsic_reward=extrinsic_reward,
@@ -97,20 +102,29 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
             reward_scale=reward_scale,
             reward_clip=reward_clip,
         )
-        self._held = 0.0
+        self._held = self._held_bonus = 0.0
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(**kwargs)
-        if self.term is not None:
-            self.term.reset()
-            self._held = self.term.observe(message_of(observation, info), observation)
+        for term in (self.term, self._bonus):
+            if term is not None:
+                term.reset()
+        self._observe(observation, info)
         return observation, info
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         extrinsic = float(reward)
+        bonus = self._bonus_reward * self._held_bonus
         info["extrinsic_reward"], info["intrinsic_reward"] = extrinsic, self._held
-        combined = self._combine(extrinsic, self._held)
+        info["intrinsic_part"] = self._llm_reward * self._held + bonus
+        combined = self._combine(extrinsic, self._held) + bonus
+        self._observe(observation, info)
+        return observation, combined, terminated, truncated, info
+
+    def _observe(self, observation: Any, info: Mapping[str, Any]) -> None:
+        """Hold what the next step will pay."""
         if self.term is not None:
             self._held = self.term.observe(message_of(observation, info), observation)
-        return observation, combined, terminated, truncated, info
+        if self._bonus is not None:
+            self._held_bonus = self._bonus.observe(message_of(observation, info), observation)

@@ -30,9 +30,9 @@ class Returns:
     intrinsic_return: float = 0.0
     length: int = 0
 
-    def add(self, reward: float, info: Mapping[str, Any], llm_reward: float) -> float:
+    def add(self, reward: float, info: Mapping[str, Any]) -> float:
         """Count a step of :class:`~motif.intrinsic.wrapper.IntrinsicReward`; its intrinsic part."""
-        intrinsic: float = llm_reward * info["intrinsic_reward"]
+        intrinsic: float = info["intrinsic_part"]
         self.game_return += info["extrinsic_reward"]
         self.intrinsic_return += intrinsic
         self.extrinsic_return += reward - intrinsic
@@ -77,7 +77,6 @@ def play_episode(
     player: Player,
     rng: np.random.Generator,
     seeds: Seeds | None = None,
-    llm_reward: float = 0.0,
 ) -> Iterator[tuple[Step, Episode]]:
     """Play one episode, from its first observation to the one that ends it.
 
@@ -85,7 +84,6 @@ def play_episode(
         env: the task of ``game``, with the intrinsic reward, and the game's own observations.
         rng: the player's randomness.
         seeds: play the same game again (NetHack: on the same date).
-        llm_reward: the coefficient that ``env`` has for the intrinsic reward.
     """
     if seeds is not None:
         game.seed(env, *seeds)
@@ -97,7 +95,7 @@ def play_episode(
     while not step.ended:
         before = step.message
         observation, total, terminated, truncated, episode.info = env.step(player.act(observation))
-        intrinsic = episode.add(total, episode.info, llm_reward)
+        intrinsic = episode.add(total, episode.info)
         if intrinsic:
             episode.income[before] = episode.income.get(before, 0.0) + intrinsic
         reward = episode.info["extrinsic_reward"]
@@ -106,14 +104,10 @@ def play_episode(
 
 
 def play_to_end(
-    game: GameAdapter,
-    env: IntrinsicReward,
-    player: Player,
-    llm_reward: float,
-    seed: int | None = None,
+    game: GameAdapter, env: IntrinsicReward, player: Player, seed: int | None = None
 ) -> Episode:
     """What the episode of :func:`play_episode` comes to in the end."""
-    steps = play_episode(game, env, player, *seeded(seed), llm_reward)
+    steps = play_episode(game, env, player, *seeded(seed))
     _, episode = next(steps)
     for _ in steps:
         pass

@@ -80,6 +80,16 @@ def test_an_agent_is_trained_and_its_games_are_logged(agent):
     assert all((episode["return"] == 1) == (episode["place"] == 9) for episode in episodes)
 
 
+def test_counts_alone_need_no_reward_model(folder):
+    line = "--root_env Coin-v0 --llm_reward 0.0 --extrinsic_reward 0.0 --bonus counts "
+    line += "--bonus_reward 0.5 --encoder_custom nle_torchbeast_encoder --train_for_env_steps 500"
+    assert main.main(short_run(folder, "counts", *SERIAL, *GAME, *line.split())) == 0
+    episodes = read_episodes(folder / "counts")
+    assert {episode["extrinsic_return"] for episode in episodes} == {0.0}
+    # the first message, and half as much again for another one
+    assert all(0.5 <= episode["intrinsic_return"] <= 0.5 * 12.3 for episode in episodes)
+
+
 def test_it_can_be_watched_without_a_screen(agent, capsys, tmp_path):
     stats = tmp_path / "stats.json"
     line = f"--train_dir {agent.parent} --experiment {agent.name} --num_episodes 2 --stats {stats}"
@@ -109,7 +119,7 @@ def test_the_papers_policy_reads_a_screen_that_it_lacks(folder, reward, capsys):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("chess", "--game chess: there is nethack; your own is named module:Adapter"),
+        ("chess", "--game chess: there is nethack; your own is named module:Name"),
         ("nowhere:Chess", "--game nowhere:Chess can't be imported: No module named 'nowhere'"),
         ("corridor:Chess", "--game corridor:Chess can't be imported: .* no attribute 'Chess'"),
         ("corridor:Corridor", "--game corridor:Corridor: "),

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motif.errors import ConfigError
 from motif.intrinsic import wrapper
 from motif.intrinsic.terms import (
     LearntReward,
     MessageCounts,
     MessageRewards,
+    make_bonus,
     shape_intrinsic_reward,
 )
 from motif.intrinsic.wrapper import IntrinsicReward, combine_rewards, message_of
@@ -228,6 +230,38 @@ def test_counts_pay_every_message_alike():
         Episodes(["a", "b", "a", "a", "b"]), MessageCounts(), llm_reward=1.0, **TIMING
     )
     assert play(env) == [1.0, 1.0, 1 / 8, 1 / 27]
+
+
+def test_a_bonus_is_paid_beside_the_term():
+    env = IntrinsicReward(
+        Episodes(["gold", "x", "gold", "x", "x"]),
+        learnt(gold=8.0),
+        llm_reward=0.5,
+        bonus=make_bonus("counts", 1.0),
+        bonus_reward=0.25,
+        extrinsic_reward=2.0,
+    )
+    for _ in range(2):
+        env.unwrapped.episodes = iter([["gold", "x", "gold", "x", "x"]])
+        env.reset()
+        steps = [env.step(0) for _ in range(4)]
+        parts = [step[4]["intrinsic_part"] for step in steps]
+        assert parts == [4.0 + 0.25, 0.25, 0.5 + 0.125, 0.125]
+        assert [step[1] - part for step, part in zip(steps, parts)] == [2.0, 4.0, 6.0, 8.0]
+        assert [step[4]["intrinsic_reward"] for step in steps] == [8.0, 0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("curiosity", "--bonus curiosity: there is counts; your own is named module:Name"),
+        ("nowhere:Term", "--bonus nowhere:Term can't be imported: No module named 'nowhere'"),
+        ("motif.intrinsic.terms:LearntReward", "LearntReward: .* missing 1 required .* 'rewards'"),
+    ],
+)
+def test_a_bonus_that_is_none(name, message):
+    with pytest.raises(ConfigError, match=message):
+        make_bonus(name, 3.0)
 
 
 class Reporter(Episodes):

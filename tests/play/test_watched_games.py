@@ -28,7 +28,7 @@ def test_a_message_is_paid_with_the_next_step_and_fades(table):
     player, cfg, env = table
     rewards, threshold = message_rewards(cfg)
     held, seen = None, {}
-    for step, game in play_episode(GAME, env, player, *seeded(3), cfg.llm_reward):
+    for step, game in play_episode(GAME, env, player, *seeded(3)):
         if held is not None:
             assert step.intrinsic == pytest.approx(held)
         seen[step.message] = seen.get(step.message, 0) + 1
@@ -42,10 +42,8 @@ def test_a_message_is_paid_with_the_next_step_and_fades(table):
 
 
 def test_a_seed_plays_the_same_game(table):
-    player, cfg, env = table
-    first, again, other = (
-        play_to_end(GAME, env, player, cfg.llm_reward, seed) for seed in (3, 3, 4)
-    )
+    player, _, env = table
+    first, again, other = (play_to_end(GAME, env, player, seed) for seed in (3, 3, 4))
     assert first == again != other
     assert 1 <= first.info["turns"] <= 16
 

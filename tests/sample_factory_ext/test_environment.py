@@ -240,11 +240,17 @@ def test_summary_of_a_truncated_episode():
             return None, {}
 
         def step(self, action):
-            info = {"extrinsic_reward": 2.0, "intrinsic_reward": 3.0, "score": 1, "dlvl": 2}
+            info = {
+                "extrinsic_reward": 2.0,
+                "intrinsic_reward": 3.0,
+                "intrinsic_part": 0.3,
+                "score": 1,
+                "dlvl": 2,
+            }
             info |= {"gold": 3, "xlvl": 4, "scout": 5}
             return None, 0.5 * 2 + 0.1 * 3, False, True, info
 
-    env = EpisodeSummary(Truncated(), 0.1, NetHack.info_columns)
+    env = EpisodeSummary(Truncated(), NetHack.info_columns)
     env.reset()
     info = env.step(0)[4]
     assert info["true_objective"] == 2.0

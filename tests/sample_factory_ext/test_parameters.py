@@ -351,6 +351,11 @@ def test_true_is_true(text):
         ("--obs_subtract_mean 128", "--normalize_input and --obs_subtract_mean: the policy reads"),
         ("--normalize_returns True", "--normalize_returns True: V-trace needs it False"),
         ("--llm_reward 0.1", r"--llm_reward 0\.1 needs --reward_dir"),
+        ("--bonus counts", r"--bonus counts and --bonus_reward 0\.0 belong together"),
+        ("--bonus_reward 0.5", r"--bonus None and --bonus_reward 0\.5 belong together"),
+        ("--bonus counts --bonus_reward -1", r"--bonus_reward -1\.0: a number, 0 or more"),
+        ("--bonus counts --bonus_reward nan", "--bonus_reward nan: a number, 0 or more"),
+        ("--bonus curiosity --bonus_reward 1", "--bonus curiosity: there is counts"),
     ],
 )
 def test_values_that_cannot_work(line, message):
