@@ -321,6 +321,7 @@ def test_settings_of_collections(tmp_path, content):
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
 def test_settings_of_runs(tmp_path, content):
     pytest.importorskip("sample_factory")
+    from motif.results.runs import ADDED_LATER
     from sample_factory_ext.run_folder import check_resumable, read_run_config
 
     (tmp_path / "config.json").write_bytes(content)
