@@ -33,7 +33,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["motif*", "sample_factory_ext*", "scripts*", "benchmarks*"]),
-    package_data={"motif": ["**/*.yaml", "**/*.npy", "**/*.css", "**/*.html"]},
+    package_data={"motif": ["**/*.yaml", "**/*.npy", "**/*.css", "**/*.html", "**/*.md"]},
     install_requires=[
         "torch>=2.2",
         "numpy>=1.24",
@@ -42,6 +42,8 @@ setup(
         "openai>=1.30",  # any OpenAI-compatible server
         "tensorboardX>=2.6",
         "matplotlib>=3.6",
+        "pillow>=9",  # films
+        "jinja2>=3.1",  # pages
     ],
     extras_require={
         "rl": RL,

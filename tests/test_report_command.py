@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import re
 import shutil
@@ -26,7 +27,7 @@ def run_folder(rl_run, tmp_path):
 
 
 def sections(page: str) -> list[str]:
-    return re.findall(r"<h2>(.*?)</h2>", page)
+    return [html.unescape(title) for title in re.findall(r"<h2>(.*?)</h2>", page)]
 
 
 def test_all_of_it(run_folder, reward_folder, tmp_path, capsys):
@@ -41,7 +42,7 @@ def test_all_of_it(run_folder, reward_folder, tmp_path, capsys):
         "At a glance",
         "Learning curves",
         "Where the intrinsic reward comes from",
-        "Intrinsic against task&#x27;s return",
+        "Intrinsic against task's return",
         "What toy_reward likes",
         "Reward models side by side",
         "What gold likes",

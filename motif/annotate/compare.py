@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from motif.annotate.captions import caption
-from motif.atomic_write import atomic_write
+from motif.drawing import LABEL_COLORS, new_figure, save_picture, stacked_bars
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference, count_labels
@@ -147,30 +147,22 @@ def _shorten(text: str) -> str:
 
 def draw_comparison(path: Path, names: Sequence[str], label_sets: Sequence[LabelArray]) -> None:
     """A picture: the counts of each set, and Cohen's kappa of each couple."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (bars, map_) = pyplot.subplots(1, 2, figsize=(11, 1.5 + 0.6 * len(names)))
-    left = np.zeros(len(names))
     counts = [count_labels(labels) for labels in label_sets]
-    for kind in (*LABELS, Preference.UNKNOWN):
-        share = np.array([c[kind.name.lower()] / max(sum(c.values()), 1) for c in counts])
-        bars.barh(range(len(names)), share, left=left, label=kind.name.lower())
-        left += share
-    bars.set_yticks(range(len(names)), names)
-    bars.set_xlabel("share of pairs")
-    bars.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    parts = [
+        (color, kind, np.array([c[kind] / max(sum(c.values()), 1) for c in counts]))
+        for kind, color in LABEL_COLORS.items()
+    ]
     kappa = np.array([[compare(one, other).kappa for other in label_sets] for one in label_sets])
-    map_.imshow(kappa, vmin=-1, vmax=1, cmap="RdBu")
-    for row, column in np.ndindex(kappa.shape):
-        ink = "white" if abs(kappa[row, column]) > 0.5 else "black"
-        map_.text(column, row, f"{kappa[row, column]:.2f}", ha="center", va="center", color=ink)
-    map_.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    map_.set_yticks(range(len(names)), names)
-    map_.set_title("Cohen's kappa")
-    figure.tight_layout()
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-    pyplot.close(figure)
+    with new_figure(11, 1.5 + 0.6 * len(names), dpi=120) as figure:
+        bars, map_ = figure.subplots(1, 2)
+        stacked_bars(bars, names, parts)
+        bars.set_xlabel("share of pairs")
+        bars.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        map_.imshow(kappa, vmin=-1, vmax=1, cmap="RdBu")
+        for row, column in np.ndindex(kappa.shape):
+            ink = "white" if abs(kappa[row, column]) > 0.5 else "black"
+            map_.text(column, row, f"{kappa[row, column]:.2f}", ha="center", va="center", color=ink)
+        map_.set_xticks(range(len(names)), names, rotation=20, ha="right")
+        map_.set_yticks(range(len(names)), names)
+        map_.set_title("Cohen's kappa")
+    save_picture(path, figure)

@@ -7,24 +7,20 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from matplotlib import get_data_path
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from motif.atomic_write import atomic_write
+from motif.drawing import import_matplotlib
 from motif.types import AnyArray
 
 FONT = "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib's own
 FONT_SIZE, CELL_WIDTH, CELL_HEIGHT = 13, 8, 16  # pixels
 LEVELS = 4  # of a letter's edge, between paper and ink
-PAPER = np.array((0x11, 0x15, 0x1B))
-INKS = np.array(
-    [
-        *((0x6D, 0x8F, 0xE8), (0xE0, 0x63, 0x6C), (0x79, 0xB8, 0x66), (0xC9, 0x9A, 0x4B)),
-        *((0x5F, 0x8F, 0xE8), (0xC6, 0x78, 0xDD), (0x56, 0xB6, 0xC2), (0xC5, 0xCB, 0xD3)),
-        *((0x8D, 0x97, 0xA3), (0xFF, 0x8F, 0x70), (0x98, 0xE0, 0x7F), (0xFF, 0xE0, 0x70)),
-        *((0x82, 0xA8, 0xFF), (0xF0, 0x9A, 0xFF), (0x80, 0xE8, 0xF4), (0xFF, 0xFF, 0xFF)),
-    ]
+PAPER = "#11151b"
+INKS = (  # the terminal's 16 colours, in replays too
+    *("#6d8fe8", "#e0636c", "#79b866", "#c99a4b", "#5f8fe8", "#c678dd", "#56b6c2", "#c5cbd3"),
+    *("#8d97a3", "#ff8f70", "#98e07f", "#ffe070", "#82a8ff", "#f09aff", "#80e8f4", "#ffffff"),
 )
 
 Screen = tuple[AnyArray, AnyArray]  # characters and colours, (rows, columns)
@@ -33,7 +29,7 @@ Screen = tuple[AnyArray, AnyArray]  # characters and colours, (rows, columns)
 @lru_cache(maxsize=1)
 def tiles() -> NDArray[np.uint8]:
     """(256, CELL_HEIGHT, CELL_WIDTH): how much ink each pixel of a character has, 0 to LEVELS-1."""
-    font = ImageFont.truetype(str(Path(get_data_path()) / FONT), FONT_SIZE)
+    font = ImageFont.truetype(str(Path(import_matplotlib().get_data_path(), FONT)), FONT_SIZE)
     drawn = np.zeros((256, CELL_HEIGHT, CELL_WIDTH), np.uint8)
     for code in range(256):
         if chr(code).isprintable():
@@ -45,8 +41,9 @@ def tiles() -> NDArray[np.uint8]:
 
 def palette() -> list[int]:
     """Red, green and blue of each colour at each level, in the order of the pictures' values."""
-    share = np.arange(LEVELS)[None, :, None] / (LEVELS - 1)
-    colors = PAPER + share * (INKS[:, None, :] - PAPER)
+    paper, *inks = (np.array(ImageColor.getrgb(name)) for name in (PAPER, *INKS))
+    share = np.arange(LEVELS)[:, None] / (LEVELS - 1)
+    colors = [paper + share * (ink - paper) for ink in inks]
     return [int(value) for value in np.round(colors).ravel()]
 
 

@@ -2,13 +2,12 @@
 
 The page holds each screen as what changed since the one before, as compressed JSON in base64: a
 game of 5,000 steps stays well below a megabyte, and no text of the game is ever part of the page's
-source. It is written out by ``replay.html``'s script.
+source. ``replay.html``'s script draws it.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import json
 import zlib
 from pathlib import Path
@@ -18,9 +17,11 @@ import numpy as np
 
 from motif.atomic_write import atomic_write
 from motif.messages import decode, printable
+from motif.play.gif import INKS
+from motif.templates import TEMPLATES
 from motif.types import AnyArray
 
-TEMPLATE = Path(__file__).with_name("replay.html")
+TEMPLATE = "play/replay.html"
 ROWS, COLUMNS = 24, 80
 LONGEST_GAP = 4  # unchanged cells that are sent along, rather than beginning another run
 
@@ -84,16 +85,15 @@ class Replay:
 
     def write(self, path: Path) -> None:
         """Write the page, whole or not at all."""
-        title, subtitle = (html.escape(printable(text)) for text in self._heading)
         content = {
             "messages": [printable(decode(message)) for message in self._messages],
             "worth": self._worth,
             "steps": self._steps,
         }
         packed = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 9)
-        page = TEMPLATE.read_text(encoding="utf-8")
-        for name, value in (("TITLE", title), ("SUBTITLE", subtitle)):
-            page = page.replace(f"@{name}@", value)
-        page = page.replace("@DATA@", base64.b64encode(packed).decode())
+        title, subtitle = self._heading
+        page = TEMPLATES.get_template(TEMPLATE).render(
+            title=title, subtitle=subtitle, inks=INKS, data=base64.b64encode(packed).decode()
+        )
         with atomic_write(path) as temporary:
             temporary.write_text(page, encoding="utf-8")

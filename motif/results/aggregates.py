@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from motif.drawing import import_matplotlib
 from motif.errors import ConfigError, MissingPackageError
 from motif.results.episodes import FloatArray
 from motif.results.results_file import Curves, Results
@@ -121,6 +122,7 @@ def aggregate(scores: Mapping[str, FloatArray]) -> dict[str, dict[str, Estimate]
     Raises:
         MissingPackageError: rliable is not installed.
     """
+    import_matplotlib()  # which rliable imports
     try:
         from rliable import library, metrics
     except ImportError as error:

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
+from motif.drawing import (
+    COLORS,
+    OTHERS,
+    PALE,
+    SOFT,
+    new_figure,
+    plain_label,
+    stacked_bars,
+    thousands,
+)
 from motif.results.episodes import FloatArray, running_mean
 
-matplotlib.use("Agg")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Episodes = Mapping[str, FloatArray]  # columns of episodes.csv
-
-# Okabe and Ito's colours, told apart by colour-blind readers too.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a5195", "#4d4d4d")
-OTHERS = "#d5dbe1"
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a96a3",
-    "axes.labelcolor": "#3b4754",
-    "xtick.color": "#5b6875",
-    "ytick.color": "#5b6875",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "grid.color": "#e6eaee",
-    "svg.hashsalt": "motif",  # the same figure is the same file
-}
 CURVES = {  # column of episodes.csv: title
     "return": "Task's own return",
     "extrinsic_return": "Extrinsic return",
@@ -47,25 +38,24 @@ MOST_POINTS = 3000  # drawn for one run; the means are of all games
 
 def learning_curves(runs: Mapping[str, Episodes]) -> Figure:
     """One small chart for each column; a dot for each game if there is one run only."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(12, 9), layout="constrained")
+    with new_figure(12, 9) as figure:
         for axes, (column, title) in zip(figure.subplots(4, 2).flat, CURVES.items()):
             for color, (name, episodes) in zip(COLORS, runs.items()):
-                _draw_curve(axes, episodes, column, color, name, points=len(runs) == 1)
+                draw_curve(axes, episodes, column, color, plain_label(name), len(runs) == 1)
             axes.set_title(title)
-            axes.grid(True)
-            axes.xaxis.set_major_formatter(thousands)
-            axes.set_axisbelow(True)
         if len(runs) > 1:
             handles, labels = axes.get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False)
-        figure.supxlabel("environment steps", fontsize=10, color="#3b4754")
+            figure.legend(handles, labels, loc="outside upper left", ncols=4)
+        figure.supxlabel("environment steps", fontsize=10, color=SOFT)
     return figure
 
 
-def _draw_curve(
-    axes: Any, episodes: Episodes, column: str, color: str, name: str, points: bool
+def draw_curve(
+    axes: Any, episodes: Episodes, column: str, color: str, name: str | None, points: bool
 ) -> None:
+    """The mean of the last tenth of all games so far; with ``points``, a dot a game."""
+    axes.grid(True)
+    axes.xaxis.set_major_formatter(thousands)
     steps, values = episodes["env_steps"], episodes.get(column, np.array([]))
     if not len(values):  # or a run of a version that didn't log it
         return
@@ -73,43 +63,26 @@ def _draw_curve(
     window = max(len(values) // 10, 5)
     mean = running_mean(values, window)
     if points:
-        axes.plot(steps[every], values[every], ".", color=color, alpha=0.5, markersize=5, mew=0)
+        dots = {"alpha": 0.5, "markersize": 5, "markeredgewidth": 0, "label": "one game"}
+        axes.plot(steps[every], values[every], ".", color=color, **dots)
         low, high = np.percentile(values, [0.5, 99.0])
         margin = 0.06 * (high - low or 1.0)
         axes.set_ylim(min(low, mean.min()) - margin, max(high, mean.max()) + margin)
-    axes.plot(steps[every], mean[every], color=color, linewidth=2, label=plain_label(name))
-
-
-def thousands(value: float, _: float) -> str:
-    if abs(value) >= 1e6:
-        return f"{value / 1e6:g}M"
-    return f"{value / 1e3:g}k" if value else "0"
-
-
-def plain_label(label: str) -> str:
-    """A label that matplotlib takes for text: no formula, and shown in the legend."""
-    return label.replace("$", r"\$").lstrip("_") or "run"
+    label = name or f"mean of the last {window}"
+    axes.plot(steps[every], mean[every], color=color, linewidth=2, label=label)
 
 
 def parts_scatter(runs: Mapping[str, Episodes], first: str, second: str) -> Figure:
     """One dot a game: ``first`` and ``second`` are columns of episodes.csv."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6, 4.4), layout="constrained")
+    with new_figure(6, 4.4) as figure:
         axes = figure.subplots()
+        dots: dict[str, Any] = {"alpha": 0.4, "markersize": 6, "markeredgewidth": 0}
         for color, (name, episodes) in zip(COLORS, runs.items()):
             every = slice(None, None, -(-len(episodes[first]) // MOST_POINTS) or None)
-            axes.plot(
-                episodes[first][every],
-                episodes[second][every],
-                ".",
-                color=color,
-                alpha=0.4,
-                markersize=6,
-                mew=0,
-                label=plain_label(name),
-            )
+            x, y = episodes[first][every], episodes[second][every]
+            axes.plot(x, y, ".", color=color, label=plain_label(name), **dots)
         if len(runs) > 1:
-            axes.legend(frameon=False)
+            axes.legend()
         axes.set_xlabel(CURVES[first].lower())
         axes.set_ylabel(CURVES[second].lower())
         axes.grid(True)
@@ -118,38 +91,29 @@ def parts_scatter(runs: Mapping[str, Episodes], first: str, second: str) -> Figu
 
 def reward_histogram(rewards_U: FloatArray, threshold: float, quantile: float) -> Figure:
     """Rewards of distinct messages; those at or below the threshold pay nothing."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6, 3.4), layout="constrained")
+    with new_figure(6, 3.4) as figure:
         axes = figure.subplots()
         bins = np.linspace(rewards_U.min(), rewards_U.max() + 1e-6, 50)
         barred = rewards_U <= threshold
-        axes.hist(rewards_U[barred], bins, color="#b9c2cc", label="pays nothing")
+        axes.hist(rewards_U[barred], bins, color=PALE, label="pays nothing")
         axes.hist(rewards_U[~barred], bins, color=COLORS[0], label="pays")
         if np.isfinite(threshold):
             label = f"threshold {threshold:.2f} (quantile {quantile:g})"
-            axes.axvline(threshold, color="#3b4754", linestyle="--", linewidth=1.2, label=label)
+            axes.axvline(threshold, color=SOFT, linestyle="--", linewidth=1.2, label=label)
         axes.set_xlabel("normalised reward")
         axes.set_ylabel("distinct messages")
-        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+        figure.legend(loc="outside upper left", ncols=3, fontsize=9)
     return figure
 
 
 def share_bars(labels: Sequence[str], names: Sequence[str], share_RS: FloatArray) -> Figure:
     """Stacked bars: one row for each label (R), one colour for each name (S), the rest in grey."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(12, 1.6 + 0.42 * len(labels)), layout="constrained")
+    with new_figure(12, 1.6 + 0.42 * len(labels)) as figure:
         axes = figure.subplots()
-        rows = np.arange(len(labels))[::-1]
-        left = np.zeros(len(labels))
-        for color, name, share_R in zip(COLORS, names, share_RS.T):
-            axes.barh(rows, share_R, left=left, color=color, label=plain_label(name), height=0.72)
-            left = left + share_R
-        axes.barh(
-            rows, np.maximum(1 - left, 0), left=left, color=OTHERS, label="all others", height=0.72
-        )
-        axes.set_yticks(rows, [plain_label(label) for label in labels])
+        rest_R = np.maximum(1 - share_RS.sum(axis=1), 0)
+        parts = [*zip(COLORS, map(plain_label, names), share_RS.T), (OTHERS, "all others", rest_R)]
+        stacked_bars(axes, [plain_label(label) for label in labels], parts)
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-        axes.spines[["left"]].set_visible(False)
-        figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=9)
+        figure.legend(loc="outside lower left", ncols=3, fontsize=9)
     return figure

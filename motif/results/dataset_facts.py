@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motif import blstats, messages
+from motif.games.nethack.kinds import KINDS
 from motif.pairs_dataset import PairsDataset, arrays_present, read_provenance
 from motif.preference.label_set import find_label_sets, load_preferences
 from motif.preference.labels import count_labels
@@ -22,14 +22,12 @@ from motif.types import AnyArray, IndexArray, MessageArray
 
 PAIRS_AT_ONCE = 1 << 14
 
-# What the release's paper rewards; patterns are searched in the text, upper and lower case alike.
-EVENTS = {
-    "the player kills something": r"\byou (kill|destroy) ",
-    "gold is picked up": r"\$ - (a|\d+) gold piece",
-    "stairs or a trap door lead down": r"\byou (descend|climb down|fall through)\b",
-    "a level is gained": r"welcome to experience level|you feel more experienced",
+EVENTS = {  # what the release's paper rewards, and the kind of message that shows it
+    "the player kills something": "kills a monster",
+    "gold is picked up": "takes gold",
+    "stairs or a trap door lead down": "goes down",
+    "a level is gained": "gains a level",
 }
-
 STATUS = {  # of each observation
     "depth": blstats.DEPTH,
     "experience level": blstats.EXPERIENCE_LEVEL,
@@ -141,9 +139,8 @@ def gather_facts(directory: str | Path) -> DatasetFacts:
 def _count_events(unique_UC: MessageArray, index_NPT: IndexArray) -> dict[str, int]:
     texts = [messages.decode(message) for message in unique_UC]
     counts = {}
-    for event, pattern in EVENTS.items():
-        found = re.compile(pattern, re.IGNORECASE)
-        happens_U = np.array([bool(found.search(text)) for text in texts], dtype=bool)
+    for event, kind in EVENTS.items():
+        happens_U = np.array([bool(KINDS[kind].search(text)) for text in texts], dtype=bool)
         counts[event] = int(happens_U[index_NPT].any(axis=(1, 2)).sum())
     return counts
 

@@ -5,32 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from motif.games.nethack.kinds import kinds_of
 from motif.results import charts
+from motif.results.aggregates import SCORE_TASK
 from motif.results.episodes import Comparison, FloatArray
 from motif.results.income import Income, share_table
-from motif.results.intervals import wilson
-from motif.results.page import (
-    Cell,
-    Html,
-    Section,
-    bar,
-    cards,
-    columns,
-    escape,
-    heading,
-    note,
-    number,
-    paragraph,
-    percent,
-    picture,
-    table,
-)
+from motif.results.page import Cell, Section, bar, fill, percent, picture, rate
 from motif.results.report import shown
 from motif.results.runs import Run
+from motif.templates import number
 
-SCORE_TASK = "NetHackScore-v1"
 TOP_MESSAGES = 7
 DOMINANT = 0.5  # a message that pays more than this part is pointed at
 
@@ -57,9 +43,9 @@ def glance_section(run: Run, incomes: Sequence[Income]) -> Section:
     if run.config.get("llm_reward"):
         value = correlation(episodes["intrinsic_return"], episodes["return"])
         values.append(("correlation", value, "of intrinsic and task's return, over games"))
-    lines = "".join(f"<li>{escape(text)}</li>" for text in signs(run, incomes))
-    body = [cards(values), heading("Is the agent hacking its reward?"), Html(f"<ul>{lines}</ul>")]
-    return Section("glance", "At a glance", body)
+    return Section(
+        "glance", "At a glance", fill("glance", values=values, signs=signs(run, incomes))
+    )
 
 
 def _interval(change: Comparison) -> str:
@@ -107,16 +93,11 @@ def signs(run: Run, incomes: Sequence[Income]) -> list[str]:
 
 def curves_section(runs: Sequence[Run]) -> Section:
     """Learning curves of all runs."""
-    named = {run.name: run.episodes for run in runs}
+    drawn = charts.learning_curves({run.name: run.episodes for run in runs})
     rows = [_curve_row(run, column) for column in ("return", "dlvl") for run in runs]
-    header = ["", "games", "first fifth", "last fifth", "change, 95 % interval"]
-    explained = (
-        "A line is the mean of the last tenth of all games so far"
-        + (", a dot one game; the axis leaves out the topmost 1 %." if len(runs) == 1 else ".")
-        + " Fifths: of the games that began first, and of those that ended last."
-    )
-    body = [picture(charts.learning_curves(named), "learning curves"), note(explained)]
-    return Section("curves", "Learning curves", [*body, table(header, rows)])
+    shown_curves = picture(drawn, "learning curves")
+    body = fill("curves", picture=shown_curves, rows=rows, alone=len(runs) == 1)
+    return Section("curves", "Learning curves", body)
 
 
 def _curve_row(run: Run, column: str) -> list[Cell]:
@@ -125,74 +106,52 @@ def _curve_row(run: Run, column: str) -> list[Cell]:
     games = len(run.episodes[column])
     if change is None:
         return [what, games, None, None, None]
-    return [what, games, change.first, change.last, Html(_interval(change))]
+    return [what, games, change.first, change.last, Markup(_interval(change))]
 
 
 def parts_section(runs: Sequence[Run]) -> Section:
     """Intrinsic against extrinsic return."""
-    named = {run.name: run.episodes for run in runs}
-    rows = []
+    rows: list[list[Cell]] = []
     for run in runs:
-        games = run.episodes
-        late = slice(len(games["return"]) // 2, None)
-        rows.append(
-            [
-                run.name,
-                correlation(games["intrinsic_return"], games["return"]),
-                correlation(games["intrinsic_return"][late], games["return"][late]),
-                correlation(games["intrinsic_return"], games["length"]),
-            ]
+        game, paid, length = (
+            run.episodes[name] for name in ("return", "intrinsic_return", "length")
         )
-    header = ["intrinsic return's correlation with", "task's return", "late half", "length"]
-    left = picture(charts.parts_scatter(named, "return", "intrinsic_return"), "one dot a game")
-    text = note(
-        "One dot a game. Games that are paid well by the reward model but badly by the task, more "
-        "of them late in training, are the sign to look for. A high correlation with length alone "
-        "means that staying alive is what pays."
-    )
-    body = columns(left, Html(table(header, rows) + text))
-    return Section("parts", "Intrinsic against task's return", [body])
+        late = slice(len(game) // 2, None)
+        pairs = ((paid, game), (paid[late], game[late]), (paid, length))
+        rows.append([run.name, *(correlation(*pair) for pair in pairs)])
+    named = {run.name: run.episodes for run in runs}
+    dots = picture(charts.parts_scatter(named, "return", "intrinsic_return"), "one dot a game")
+    body = fill("parts", picture=dots, rows=rows)
+    return Section("parts", "Intrinsic against task's return", body)
 
 
 def income_section(incomes: Sequence[Income]) -> Section:
     """Which messages paid the agent, from early policies to late ones."""
     names, shares = share_table(incomes, TOP_MESSAGES)
     labels = [f"{income.env_steps:,} steps" for income in incomes]
-    body = [
-        paragraph(
-            f"{incomes[0].games} games played with each policy. A row is a policy; a colour is the "
-            "part of its intrinsic reward that one message paid."
-        ),
-        picture(charts.share_bars(labels, [shown(name) for name in names], shares), "shares"),
-        heading("First and last policy"),
-        _first_and_last(incomes),
-        note(
-            "Seen: times a game. Paid: intrinsic reward a game, after threshold, counts and "
-            "llm_reward. A message whose share grows while the task's return does not is what "
-            "hacking looks like."
-        ),
-    ]
+    bars = picture(charts.share_bars(labels, [shown(name) for name in names], shares), "shares")
+    rows = _first_and_last(incomes[0], incomes[-1])
+    body = fill("income", games=incomes[0].games, picture=bars, rows=rows)
     return Section("income", "Where the intrinsic reward comes from", body)
 
 
-def _first_and_last(incomes: Sequence[Income]) -> Html:
-    first, last = incomes[0], incomes[-1]
+def _first_and_last(first: Income, last: Income) -> list[list[Cell]]:
     before, after = first.shares(), last.shares()
     names = sorted({**before, **after}, key=lambda text: -after.get(text, 0) - before.get(text, 0))
     limit = max([*before.values(), *after.values()], default=1.0)
-    entries = [{entry.message: entry for entry in income.messages} for income in (first, last)]
     rows: list[list[Cell]] = []
     for name in names[:15]:
         seen = [
-            entry[name].seen / income.games if name in entry else 0.0
-            for entry, income in zip(entries, (first, last))
+            sum(entry.seen for entry in income.messages if entry.message == name) / income.games
+            for income in (first, last)
         ]
-        kind = ", ".join(kinds_of(name))
-        early, late = before.get(name, 0.0), after.get(name, 0.0)
-        bars = [bar(share, limit, percent(share)) for share in (early, late)]
-        rows.append([shown(name), Html(kind or "–"), *seen, *bars])
-    header = ["message", "kind", "seen, first", "seen, last", "share, first", "share, last"]
-    return table(header, rows)
+        kind = Markup(", ".join(kinds_of(name)) or "–")
+        bars = [
+            bar(part.get(name, 0.0), limit, percent(part.get(name, 0.0)))
+            for part in (before, after)
+        ]
+        rows.append([shown(name), kind, *seen, *bars])
+    return rows
 
 
 def success_section(runs: Sequence[Run]) -> Section:
@@ -201,24 +160,10 @@ def success_section(runs: Sequence[Run]) -> Section:
     for run in runs:
         games = run.episodes["return"]
         late = games[len(games) - len(games) // 5 :]
-        wins = int((late > 0).sum())
-        low, high = wilson(wins, len(late))
-        rate = percent(wins / len(late)) if len(late) else "–"
-        rows.append(
-            [run.name, run.task, len(late), Html(rate), Html(f"{percent(low)} to {percent(high)}")]
-        )
-    header = ["run", "task", "games (last fifth)", "success", "95 % interval (Wilson)"]
-    body = [table(header, rows)]
-    tasks = {run.task for run in runs}
-    if {"NetHackOracle-v1", "NetHackOracleSober-v1"} <= tasks:
-        body.append(
-            note(
-                "An agent that hallucinates sees the Oracle everywhere, and the Oracle task pays "
-                "for it. Success that is far higher on the Oracle task than on the sober one was "
-                "had that way: the reward is being hacked."
-            )
-        )
-    return Section("success", "Success", body)
+        share, interval = rate(int((late > 0).sum()), len(late))
+        rows.append([run.name, run.task, len(late), Markup(share), interval])
+    both = {"NetHackOracle-v1", "NetHackOracleSober-v1"} <= {run.task for run in runs}
+    return Section("success", "Success", fill("success", rows=rows, both_oracles=both))
 
 
 def run_sections(run: Run, compared: Sequence[Run], incomes: Sequence[Income]) -> list[Section]:
@@ -227,9 +172,8 @@ def run_sections(run: Run, compared: Sequence[Run], incomes: Sequence[Income]) -
     sections = [glance_section(run, incomes), curves_section(runs)]
     if incomes:
         sections.append(income_section(incomes))
-    rewarded = [each for each in runs if each.config.get("llm_reward")]
-    if rewarded:
+    if rewarded := [each for each in runs if each.config.get("llm_reward")]:
         sections.append(parts_section(rewarded))
-    if any(each.task != SCORE_TASK for each in runs):
-        sections.append(success_section([each for each in runs if each.task != SCORE_TASK]))
+    if solvable := [each for each in runs if each.task != SCORE_TASK]:
+        sections.append(success_section(solvable))
     return sections

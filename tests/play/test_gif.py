@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from motif.play.gif import (
     CELL_HEIGHT,
@@ -29,8 +29,8 @@ def test_a_screen_has_its_colours_where_its_letters_are():
     picture = np.asarray(draw_screen(chars, colors).convert("RGB"))
     assert picture.shape == (24 * CELL_HEIGHT, 80 * CELL_WIDTH, 3)
     cell, rest = picture[:CELL_HEIGHT, :CELL_WIDTH], picture[CELL_HEIGHT:]
-    assert (rest == PAPER).all()
-    assert (cell == INKS[9]).all(axis=-1).any()
+    assert (rest == ImageColor.getrgb(PAPER)).all()
+    assert (cell == ImageColor.getrgb(INKS[9])).all(axis=-1).any()
 
 
 def test_letters_differ_and_control_characters_are_empty():

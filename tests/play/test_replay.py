@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from jinja2 import TemplateNotFound
 from replay_page import content_of
 
 from motif import messages
@@ -107,7 +108,7 @@ def test_a_long_game_stays_small(tmp_path):
 
 def test_a_page_that_cannot_be_written_is_not_there(tmp_path, monkeypatch):
     replay = Replay("a", "b")
-    monkeypatch.setattr("motif.play.replay.TEMPLATE", tmp_path / "nothing.html")
-    with pytest.raises(FileNotFoundError):
+    monkeypatch.setattr("motif.play.replay.TEMPLATE", "play/nothing.html")
+    with pytest.raises(TemplateNotFound):
         replay.write(tmp_path / "episode.html")
     assert list(tmp_path.iterdir()) == []

@@ -73,6 +73,14 @@ def test_longer_sides_are_compared_whole(make_dataset):
     assert facts.pairs_with["the player kills something"] == 1
 
 
+def test_a_pet_killed_by_the_player_is_no_kill(make_dataset):
+    dataset = make_dataset(2)
+    texts = ("You kill the poor kitten!", "You kill poor Fido!", "You kill the newt!", "")
+    encoded = np.array([messages.encode(text) for text in texts])
+    np.save(dataset.path("message"), encoded.reshape(2, 2, 1, 256))
+    assert gather_facts(dataset.directory).pairs_with["the player kills something"] == 1
+
+
 def test_a_distribution_is_of_all_blocks():
     distribution = Distribution()
     assert np.isnan(distribution.mean)

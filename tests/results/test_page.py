@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
+from motif.drawing import new_figure
 from motif.results import page
-from motif.results.page import Html, Section
+from motif.results.page import Section, fill
+from motif.templates import TEMPLATES
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[2J\x00\"'&"
 
@@ -31,16 +33,16 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def everything(text: str) -> list[Html]:
-    return [
-        page.paragraph(text),
-        page.note(text),
-        page.heading(text),
-        page.cards([(text, text, text)]),
-        page.table([text], [[text], [1.5], [None]]),
-        page.table(["a"], [[page.bar(0.5, 1.0, text)]]),
-        page.columns(page.paragraph(text), page.paragraph(text)),
-    ]
+def everything(text: str) -> Markup:
+    cells = [[text], [1.5], [None], [page.bar(0.5, 1.0, text)]]
+    return Markup("").join(
+        [
+            fill("table", header=[text], rows=cells),
+            fill("glance", values=[(text, text, text)], signs=[text]),
+            fill("kinds", names=[text, text], rows=[]),
+            fill("goals", names=[text], kind_rows=cells, best=cells, correlations=cells),
+        ]
+    )
 
 
 @given(st.text() | st.just(HOSTILE))
@@ -56,9 +58,9 @@ def test_text_stays_text(text):
 
 
 def test_nothing_is_fetched_and_no_script_can_run():
-    figure = Figure()
-    figure.subplots().set_title(HOSTILE.replace("\0", "").replace("\x1b", ""))
-    body = [*everything(HOSTILE), page.picture(figure, HOSTILE)]
+    with new_figure(6, 4) as figure:
+        figure.subplots().set_title(HOSTILE.replace("\0", "").replace("\x1b", ""))
+    body = everything(HOSTILE) + page.picture(figure, HOSTILE)
     source = page.render("title", "subtitle", [Section("a", "b", body)])
     assert "http://" not in source and "https://" not in source
     elements = Elements(source)
@@ -75,7 +77,7 @@ def test_the_page_is_whole_or_not_there(tmp_path):
     before = path.read_text()
     assert before.endswith("</html>\n")
     with pytest.raises(UnicodeEncodeError):
-        page.write_page(path, "t", "s", [Section("a", "b", [Html("\ud800")])])
+        page.write_page(path, "t", "s", [Section("a", "b", Markup("\ud800"))])
     assert path.read_text() == before
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
@@ -92,11 +94,11 @@ def test_the_page_is_whole_or_not_there(tmp_path):
         (123.456, "123.5"),
         (-0.5, "-0.5"),
         ("a < b", "a &lt; b"),
-        (Html("<b>"), "<b>"),
+        (Markup("<b>"), "<b>"),
     ],
 )
 def test_cells(value, text):
-    assert page.escape(value) == text
+    assert TEMPLATES.from_string("{{ value }}").render(value=value) == text
 
 
 @pytest.mark.parametrize(
@@ -119,3 +121,9 @@ def test_bars(value, limit, width):
     cell = page.bar(value, limit, "x")
     assert f"width:{width}" in cell
     assert ("below" in cell) == (value < 0)
+
+
+def test_a_picture_is_the_same_whenever_it_is_drawn():
+    with new_figure(6, 4) as figure:
+        figure.subplots().plot([1, 2])
+    assert page.picture(figure, "a") == page.picture(figure, "a")

@@ -1,4 +1,4 @@
-"""Kinds of messages, to say in a line what a reward likes or what an agent does."""
+"""Kinds of messages, to say what a reward likes, what an agent does, what a dataset shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 KINDS = {
-    "kills a monster": re.compile(r"\bYou (kill|destroy) (?!the poor|poor )", re.IGNORECASE),
+    # not its own pet: "You kill the poor kitten!"; the pattern of rules.yaml
+    "kills a monster": re.compile(r"\byou (kill|destroy) (?!(the )?poor )", re.IGNORECASE),
     "hits a monster": re.compile(r"\bYou (hit|kick|strike) (?!the (door|wall))", re.IGNORECASE),
     "takes gold": re.compile(r"\$ - (a|\d+) gold piece", re.IGNORECASE),
     "sees gold": re.compile(r"you (see|feel) here (a|\d+) gold piece", re.IGNORECASE),
@@ -15,6 +16,9 @@ KINDS = {
     "sees stairs down": re.compile(r"staircase down here", re.IGNORECASE),
     "goes up": re.compile(r"\bYou (climb up|ascend)", re.IGNORECASE),
     "opens a door": re.compile(r"door opens|crashes open|succeed in", re.IGNORECASE),
+    "gains a level": re.compile(
+        r"welcome to experience level|you feel more experienced", re.IGNORECASE
+    ),
     "is hurt": re.compile(r"\b(bites|hits|claws|stings|kicks|butts|scratches)!", re.IGNORECASE),
     "bumps into things": re.compile(r"it's (a wall|solid stone)|is in the way", re.IGNORECASE),
     "makes a useless move": re.compile(

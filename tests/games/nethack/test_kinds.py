@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
+from motif.annotate.rules import RULES
 from motif.games.nethack.kinds import KINDS, count_kinds, kinds_of
 
 
@@ -12,6 +14,8 @@ from motif.games.nethack.kinds import KINDS, count_kinds, kinds_of
     [
         ("You kill the newt!", ["kills a monster"]),
         ("You kill the poor kitten!", []),
+        ("You kill poor Fido!", []),
+        ("The little dog kills the newt.", []),
         ("You hit it.", ["hits a monster"]),
         ("You kick the door.", []),
         ("$ - 12 gold pieces.", ["takes gold"]),
@@ -21,6 +25,7 @@ from motif.games.nethack.kinds import KINDS, count_kinds, kinds_of
         ("There is a staircase down here.", ["sees stairs down"]),
         ("You climb up the stairs.", ["goes up"]),
         ("The door opens.", ["opens a door"]),
+        ("Welcome to experience level 2.", ["gains a level"]),
         ("The jackal bites!", ["is hurt"]),
         ("It's a wall.", ["bumps into things"]),
         ("You can't go down here.", ["makes a useless move"]),
@@ -44,3 +49,9 @@ def test_counts_are_of_times_seen():
         "is hurt": 2,
     }
     assert set(counts) == set(KINDS)
+
+
+def test_the_rules_call_the_same_a_kill():
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))["rules"]
+    (kill,) = (rule["pattern"] for rule in rules if rule.get("example") == "You kill the newt!")
+    assert kill == KINDS["kills a monster"].pattern
