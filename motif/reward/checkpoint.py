@@ -22,24 +22,14 @@ from motif.cli import command
 from motif.errors import CheckpointError, ConfigError
 from motif.reward.encoder import EncoderSettings
 from motif.reward.model import RewardModel
-from motif.reward.statistics import Rewards, normalise
+from motif.reward.statistics import normalise
 from motif.torch_file import read_torch_file, write_torch_file
 from motif.types import AnyArray, MessageArray
 
 CHECKPOINT_FOLDER = "checkpoint_p0"
 CONTENT = (
-    "model",
-    "optimizer",
-    "config",
-    "iteration",
-    "epoch",
-    "reward_mean",
-    "reward_var",
-    "quantiles",
-    "train_messages",
-    "train_rewards",
-    "history",
-    "fingerprint",
+    *("model", "optimizer", "config", "iteration", "epoch", "reward_mean", "reward_var"),
+    *("quantiles", "train_messages", "train_rewards", "history", "fingerprint"),
 )
 RELEASE_CONTENT = ("num_iter", "model", "reward_mean", "reward_var")
 RESTORE = "restore it, or delete it to fall back to the checkpoint before"
@@ -60,15 +50,24 @@ class LoadedReward:
     fingerprint: str  # of the pairs and labels it was trained on; empty for an imported checkpoint
     path: Path
 
-    def normalise(self, rewards: Rewards) -> Rewards:
-        """Raw rewards to r̂ = (r − mean) / √variance."""
-        return normalise(rewards, self.mean, self.variance)
-
     def score(
         self, messages_UC: MessageArray, blstats: AnyArray | None = None
     ) -> NDArray[np.float32]:
-        """:func:`score_messages` of this model."""
-        return score_messages(self, messages_UC, blstats)
+        """Normalised rewards (U,) of messages (U, 256) uint8.
+
+        Args:
+            blstats: (U, 27) float32, scaled by ``motif.blstats.scale_blstats``; only for a model
+                that reads them.
+        """
+        device = self.model.head.weight.device
+        rewards = np.empty(len(messages_UC), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(messages_UC), ROWS_AT_ONCE):
+                part = slice(start, start + ROWS_AT_ONCE)
+                messages = torch.tensor(messages_UC[part], device=device)
+                status = None if blstats is None else torch.tensor(blstats[part], device=device)
+                rewards[part] = self.model(messages, status).cpu().numpy()
+        return normalise(rewards, self.mean, self.variance)
 
     def threshold(self, quantile: float, *, normalised: bool = True) -> float:
         """The reward at ``quantile``, which must be a stored one; 0: minus infinity, no threshold.
@@ -90,24 +89,7 @@ class LoadedReward:
         )
 
 
-def score_messages(
-    loaded: LoadedReward, messages_UC: MessageArray, blstats: AnyArray | None = None
-) -> NDArray[np.float32]:
-    """Normalised rewards (U,) of messages (U, 256) uint8.
-
-    Args:
-        blstats: (U, 27) float32, scaled by ``motif.blstats.scale_blstats``; only for a model that
-            reads them.
-    """
-    device = loaded.model.head.weight.device
-    rewards = np.empty(len(messages_UC), dtype=np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(messages_UC), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            messages = torch.tensor(messages_UC[part], device=device)
-            status = None if blstats is None else torch.tensor(blstats[part], device=device)
-            rewards[part] = loaded.model(messages, status).cpu().numpy()
-    return loaded.normalise(rewards)
+score_messages = LoadedReward.score  # as a function of the model and the messages
 
 
 def list_checkpoints(run_folder: str | Path) -> dict[int, Path]:
@@ -133,10 +115,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint file, on the CPU.
 
     Raises:
-        CheckpointError: damaged, no checkpoint of a reward model, or one of the release.
+        CheckpointError: damaged, no checkpoint of a reward model, one of the release, or its
+            numbers are not finite.
     """
     content = read_torch_file(path, error=CheckpointError, way_out=RESTORE)
     if set(CONTENT) <= set(content):
+        if wrong := not_finite(content):
+            raise CheckpointError(
+                f"{path} holds no finite {wrong}; choose an earlier checkpoint with "
+                "--checkpoint_num, or train again with a smaller --reward_lr"
+            )
         return content
     if set(RELEASE_CONTENT) <= set(content):
         convert = command(
@@ -148,6 +136,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} was made by the original release; import it: {convert}")
     missing = ", ".join(name for name in CONTENT if name not in content)
     raise CheckpointError(f"{path} is no reward checkpoint: it lacks {missing}")
+
+
+def not_finite(content: Mapping[str, Any]) -> str:
+    """The numbers of a checkpoint that are infinite or NaN, by name; empty if none are."""
+    numbers = {
+        "weights": content["model"].values(),
+        "mean": [content["reward_mean"]],
+        "variance": [content["reward_var"]],
+        "quantiles": content["quantiles"].values(),
+        "rewards": [content["train_rewards"]],
+    }
+    return ", ".join(
+        name
+        for name, values in numbers.items()
+        if not all(torch.as_tensor(value).isfinite().all() for value in values)
+    )
 
 
 def find_checkpoint(run_folder: str | Path, checkpoint_num: int = 0) -> Path:
@@ -185,10 +189,9 @@ def load_reward_model(
     *,
     expected: Mapping[str, Any] | None = None,
 ) -> LoadedReward:
-    """Load a trained reward model, ready to score messages.
+    """Load a trained reward model of iteration ``checkpoint_num`` (0: the last) to score messages.
 
     Args:
-        checkpoint_num: an iteration; 0 is the last one.
         expected: settings that it must have been trained with, by flag name.
 
     Raises:
@@ -221,11 +224,7 @@ def load_reward_model(
 def build_model(
     path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]
 ) -> RewardModel:
-    """The reward model that ``config`` describes, with ``weights``.
-
-    Raises:
-        CheckpointError: they do not fit together.
-    """
+    """The reward model that ``config`` describes, with ``weights``, if they fit together."""
     known = {field.name for field in fields(EncoderSettings)}
     try:
         settings = EncoderSettings(**{name: config[name] for name in known if name in config})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from motif.cli import option
 from motif.device import DeviceName
@@ -90,3 +91,13 @@ class RewardTrainingConfig:
             encoder_hidden_dim=self.encoder_hidden_dim,
             use_blstats=self.use_blstats,
         )
+
+
+def given_flags(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that differ from their defaults, and those that a reader looks for."""
+    always = ("dataset_dir", "annotator", "batch_size", "reward_lr", "num_epochs", "seed")
+    return {
+        field.name: config[field.name]
+        for field in fields(RewardTrainingConfig)
+        if field.name in config and (field.name in always or config[field.name] != field.default)
+    }

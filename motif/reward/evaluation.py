@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motif.preference.labels import Preference
+from motif.preference.labels import Preference, prefer_larger
 from motif.reward.checkpoint import ROWS_AT_ONCE
 from motif.reward.losses import count_agreements, preference_loss
 from motif.reward.metrics import ratio
@@ -22,6 +22,7 @@ class Evaluation:
 
     loss: float  # the rest of the first four: on validation pairs
     accuracy: float | None  # over pairs with a preference
+    one_side: float | None  # accuracy of always answering the side that is better more often
     unseen_accuracy: float | None  # over those with a message that no training pair has
     score_agreement: float | None  # with the game's score, over pairs whose games differ in it
     mean: float  # of the reward, over all training observations, repeats counted
@@ -42,6 +43,7 @@ def evaluate(model: RewardModel, data: TrainingData) -> Evaluation:
     return Evaluation(
         loss=preference_loss(scores_NP[rows], data.targets_NP[rows]).item(),
         accuracy=_accuracy(scores_NP[rows], labels_N[rows]),
+        one_side=_one_side(labels_N[rows]),
         unseen_accuracy=_accuracy(scores_NP[data.unseen], labels_N[data.unseen]),
         score_agreement=None
         if data.game_scores_NP is None
@@ -56,12 +58,10 @@ def evaluate(model: RewardModel, data: TrainingData) -> Evaluation:
 def _all_rewards(model: RewardModel, data: TrainingData) -> Tensor:
     """(N, 2, T), in blocks."""
     if data.blstats is None:
-        rewards_U = torch.cat(
-            [model(block) for block in torch.split(data.messages_UC, ROWS_AT_ONCE)]
-        )
-        return rewards_U[data.index_NPT]
-    blocks = zip(torch.split(data.index_NPT, ROWS_AT_ONCE), torch.split(data.blstats, ROWS_AT_ONCE))
-    rewards = [model.forward_distinct(data.messages_UC, index, status) for index, status in blocks]
+        blocks = torch.split(data.messages_UC, ROWS_AT_ONCE)
+        return torch.cat([model(block) for block in blocks])[data.index_NPT]
+    pairs = zip(torch.split(data.index_NPT, ROWS_AT_ONCE), torch.split(data.blstats, ROWS_AT_ONCE))
+    rewards = [model.forward_distinct(data.messages_UC, index, status) for index, status in pairs]
     return torch.cat(rewards)
 
 
@@ -70,10 +70,11 @@ def _accuracy(scores_BP: Tensor, labels_B: Tensor) -> float | None:
     return ratio(agreeing.item(), preferred.item())
 
 
+def _one_side(labels_B: Tensor) -> float | None:
+    counts = [int((labels_B == side).sum()) for side in (Preference.FIRST, Preference.SECOND)]
+    return ratio(max(counts), sum(counts))
+
+
 def _labels_of_scores(game_scores_BP: Tensor) -> Tensor:
     # Differs from the release, where equal scores count as a preference for the first side.
-    first, second = game_scores_BP.unbind(dim=1)
-    labels_B = torch.full_like(first, Preference.TIE, dtype=torch.int64)
-    labels_B[first > second] = Preference.FIRST
-    labels_B[second > first] = Preference.SECOND
-    return labels_B
+    return torch.from_numpy(prefer_larger(game_scores_BP.cpu().numpy())).to(game_scores_BP.device)

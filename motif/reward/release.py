@@ -19,16 +19,17 @@ from motif.errors import CheckpointError, ConfigError
 from motif.messages import MESSAGE_LENGTH
 from motif.reward.checkpoint import (
     RELEASE_CONTENT,
-    RESTORE,
     build_model,
     find_checkpoint,
     list_checkpoints,
+    not_finite,
     save_checkpoint,
 )
 from motif.reward.encoder import MESSAGE_MODELS, EncoderSettings
 from motif.reward.metrics import QUANTILE_FILE, empty_history
 from motif.torch_file import read_torch_file
 
+RESTORE = "restore the whole run folder"
 # The release's reward model is a whole actor-critic; these parts of it never touch the reward.
 IGNORED = (
     *("critic_linear.", "action_parameterization.", "core."),
@@ -58,11 +59,7 @@ class ReleaseImportConfig:
 def import_release_reward(config: ReleaseImportConfig) -> int:
     """Make ``<train_dir>/<experiment>`` with one checkpoint that ``load_reward_model`` reads.
 
-    The weights, mean and variance are the release's; so are the quantiles, which it rounds to two
-    decimals.
-
-    Raises:
-        CheckpointError: something is missing, damaged, of another shape, or already there.
+    Weights, mean, variance and quantiles are the release's, which rounds the last to two decimals.
     """
     release, folder = Path(config.release_dir), Path(config.train_dir) / config.experiment
     if list_checkpoints(folder):
@@ -89,6 +86,8 @@ def import_release_reward(config: ReleaseImportConfig) -> int:
         "history": empty_history(),
         "fingerprint": "",
     }
+    if wrong := not_finite(imported):
+        raise CheckpointError(f"{path} holds no finite {wrong}; import an earlier checkpoint")
     saved = save_checkpoint(folder, imported)
     write_json(folder / "cfg.json", imported["config"])
     print(f"imported {path} as {saved}; use it with --reward_dir {folder}")
@@ -96,11 +95,7 @@ def import_release_reward(config: ReleaseImportConfig) -> int:
 
 
 def convert_weights(weights: dict[str, Tensor], message_model: str) -> dict[str, Tensor]:
-    """The release's tensors under our names.
-
-    Raises:
-        CheckpointError: a tensor that the release's reward model does not have.
-    """
+    """The release's tensors under our names; others are refused."""
     message = _message_names(weights, len(MESSAGE_MODELS[message_model].convolutions))
     converted = {}
     for name, tensor in weights.items():
@@ -119,19 +114,16 @@ def convert_weights(weights: dict[str, Tensor], message_model: str) -> dict[str,
 
 def _message_names(weights: dict[str, Tensor], convolutions: int) -> dict[str, str]:
     """Names of the message encoder: ``conv1``, then all other layers in one numbered sequence."""
-    numbers = {int(match[1]) for name in weights if (match := _SEQUENCE.match(name))}
-    layers = ["encoder.conv1", *(f"encoder.conv2_6_fc.{number}" for number in sorted(numbers))]
+    sequence = re.compile(r"encoder\.conv2_6_fc\.(\d+)\.")
+    numbers = sorted({int(match[1]) for name in weights if (match := sequence.match(name))})
+    layers = ["encoder.conv1", *(f"encoder.conv2_6_fc.{number}" for number in numbers)]
     names = {"encoder.char_lt.weight": "encoder.message.embedding.weight"}
     for position, layer in enumerate(layers):
-        if position < convolutions:
-            ours = f"encoder.message.convolutions.{position}"
-        else:
+        ours = f"encoder.message.convolutions.{position}"
+        if position >= convolutions:
             ours = f"encoder.message.linears.{position - convolutions}"
         names |= {f"{layer}.{part}": f"{ours}.{part}" for part in ("weight", "bias")}
     return names
-
-
-_SEQUENCE = re.compile(r"encoder\.conv2_6_fc\.(\d+)\.")
 
 
 def read_quantiles(run_folder: Path, iteration: int) -> dict[str, float]:
@@ -139,17 +131,16 @@ def read_quantiles(run_folder: Path, iteration: int) -> dict[str, float]:
 
     The file has a row for each save, the first at iteration 0. A run that was started again has
     appended a new header; the rows behind the last header count.
-
-    Raises:
-        CheckpointError: no such file or row, or the rows cannot be told apart.
     """
     # Differs from the release, which takes the last row whatever checkpoint is loaded.
     path = run_folder / QUANTILE_FILE
     lines = _read_csv(path)
-    headers = [number for number, line in enumerate(lines) if line == lines[0]]
-    header, rows = lines[0], lines[headers[-1] + 1 :]
+    header = lines[0]
+    rows = lines[max(number for number, line in enumerate(lines) if line == header) + 1 :]
+    metrics = run_folder / "val_metrics.csv"  # a row for each save but the last
+    validated = _read_csv(metrics)[1:] if metrics.is_file() else []
     try:
-        saves = sorted(_saved_iterations(run_folder))
+        saves = sorted({*list_checkpoints(run_folder), *(int(line[0]) for line in validated)})
         values = [[float(value) for value in row] for row in rows]
         levels = [f"{float(level):.2f}" for level in header]
         table = [list(map(float, levels)), *values]
@@ -166,31 +157,25 @@ def read_quantiles(run_folder: Path, iteration: int) -> dict[str, float]:
     return dict(zip(levels, values[saves.index(iteration)]))
 
 
-def _saved_iterations(run_folder: Path) -> set[int]:
-    """Iterations at which the run was saved: its checkpoints', its validations' (all but one)."""
-    metrics = run_folder / "val_metrics.csv"
-    iterations = set(list_checkpoints(run_folder))
-    if metrics.is_file():
-        iterations |= {int(line[0]) for line in _read_csv(metrics)[1:]}
-    return iterations
-
-
 def _read_csv(path: Path) -> list[list[str]]:
+    _must_be_there(path)
     try:
         with path.open(newline="", encoding="ascii", errors="replace") as file:
             lines = [line for line in csv.reader(file) if line]
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; restore the whole run folder") from None
     except csv.Error as error:
-        raise CheckpointError(f"{path} is damaged ({error}); restore the run folder") from None
+        raise CheckpointError(f"{path} is damaged ({error}); {RESTORE}") from None
     if not lines:
-        raise CheckpointError(f"{path} is empty; restore the whole run folder")
+        raise CheckpointError(f"{path} is empty; {RESTORE}")
     return lines
 
 
-def _settings(path: Path) -> EncoderSettings:
+def _must_be_there(path: Path) -> None:
     if not path.exists():
-        raise CheckpointError(f"{path} is missing; restore the whole run folder")
-    config = read_json(path, error=CheckpointError, way_out="restore it")
+        raise CheckpointError(f"{path} is missing; {RESTORE}")
+
+
+def _settings(path: Path) -> EncoderSettings:
+    _must_be_there(path)
+    config = read_json(path, error=CheckpointError, way_out=RESTORE)
     defaults = asdict(EncoderSettings())
     return EncoderSettings(**{name: config.get(name, value) for name, value in defaults.items()})

@@ -33,21 +33,14 @@ def normalise(rewards: Rewards, mean: float, variance: float) -> Rewards:
 
 
 def rank_correlation(first_U: AnyArray, second_U: AnyArray) -> float | None:
-    """Spearman's correlation: Pearson's, of ranks; equal values share the mean of their ranks.
-
-    None where one of them does not vary.
-    """
-    ranks = [_ranks(values) for values in (first_U, second_U)]
-    if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
-        return None
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _ranks(values: AnyArray) -> NDArray[np.float64]:
-    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[index]
-    return ranks
+    """Spearman's: Pearson's of ranks, which equal values share; None where one does not vary."""
+    ranks = []
+    for values in (first_U, second_U):
+        _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+        if len(counts) < 2:
+            return None
+        ranks.append((np.cumsum(counts) - (counts - 1) / 2)[index])
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 def reward_quantiles(normalised_U: Tensor) -> dict[float, float]:

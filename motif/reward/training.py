@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -17,16 +18,17 @@ from tqdm import tqdm
 from motif.atomic_write import write_json
 from motif.cli import command
 from motif.device import resolve_device
-from motif.errors import CheckpointError
+from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
 from motif.reward.checkpoint import (
     find_checkpoint,
     list_checkpoints,
+    not_finite,
     read_checkpoint,
     save_checkpoint,
 )
-from motif.reward.config import FREE_TO_CHANGE, NO_EFFECT, RewardTrainingConfig
+from motif.reward.config import FREE_TO_CHANGE, NO_EFFECT, RewardTrainingConfig, given_flags
 from motif.reward.evaluation import Evaluation, evaluate
 from motif.reward.losses import count_agreements, preference_loss
 from motif.reward.metrics import (
@@ -42,11 +44,14 @@ from motif.reward.training_data import TrainingData, load_training_data
 
 
 @dataclass
-class TrainingState:
-    """A run in progress: what its checkpoints keep."""
+class TrainingRun:
+    """A run in progress; what stands behind ``writer`` is in its checkpoints."""
 
+    config: RewardTrainingConfig
+    data: TrainingData
     model: RewardModel
     optimizer: torch.optim.Adam
+    writer: SummaryWriter = field(init=False)
     epoch: int = 0  # finished ones
     iteration: int = 0  # optimiser steps
     history: History = field(default_factory=empty_history)
@@ -62,8 +67,8 @@ def train_reward(config: RewardTrainingConfig) -> int:
     Raises:
         MotifError: of every kind, for what the user can put right.
     """
-    refuse_exported(config.run_folder)
-    device = resolve_device(config.device)
+    folder, device = config.run_folder, resolve_device(config.device)
+    refuse_exported(folder)
     for name, reason in NO_EFFECT.items():
         if getattr(config, name) is not None:
             print(f"note: --{name} has no effect: {reason}", file=sys.stderr)
@@ -74,25 +79,28 @@ def train_reward(config: RewardTrainingConfig) -> int:
         soft_labels=config.soft_labels,
         use_blstats=config.use_blstats,
     ).to(device)
-    folder = config.run_folder
     busy = CheckpointError(
         f"another run is training in {folder}; wait for it, or choose another --experiment"
     )
     with only_run(folder, busy):
-        state = _start(config, device)
+        model = make_reward_model(config.encoder_settings(), seed=config.seed).to(device)
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.reward_lr)
+        run = TrainingRun(config, data, model, optimizer)
         resumed = bool(list_checkpoints(folder))
         if resumed:
-            _resume(config, state, data)
+            _resume(run)
         write_json(folder / "cfg.json", asdict(config))
-        writer = _open_tensorboard(folder, state.iteration + resumed)
-        with contextlib.closing(writer):
+        run.writer = _open_tensorboard(folder, run.iteration + resumed)
+        with contextlib.closing(run.writer):
             if not resumed:
-                _evaluate_and_save(config, state, data, writer)
-            for epoch in range(state.epoch, config.num_epochs):
-                _train_epoch(config, state, data, writer, epoch)
-                _evaluate_and_save(config, state, data, writer)
+                _evaluate_and_save(run)
+            while run.epoch < config.num_epochs:
+                _train_epoch(run)
+                result = _evaluate_and_save(run)
+                if run.epoch == config.num_epochs:
+                    _warn_of_nothing_learnt(result)
     print(
-        f"{folder}: {state.epoch} epochs. Next: "
+        f"{folder}: {run.epoch} epochs. Next: "
         f"{command('agent', llm_reward=0.1, reward_dir=folder)} …"
     )
     return 0
@@ -118,69 +126,63 @@ def train_step(
     return torch.stack([loss.detach() * len(rows_B), *agreements]).double()
 
 
-def _train_epoch(
-    config: RewardTrainingConfig,
-    state: TrainingState,
-    data: TrainingData,
-    writer: SummaryWriter,
-    epoch: int,
-) -> None:
+def _train_epoch(run: TrainingRun) -> None:
     # The order depends on the seed and the epoch alone, so that a resumed run has it too.
-    order = np.random.default_rng([config.seed, epoch]).permutation(len(data.train))
-    rows = data.train[torch.from_numpy(order).to(data.train.device)]
+    train, config = run.data.train, run.config
+    order = np.random.default_rng([config.seed, run.epoch]).permutation(len(train))
+    rows = train[torch.from_numpy(order).to(train.device)]
     totals = torch.zeros(3, dtype=torch.float64, device=rows.device)
-    trained = 0
-    with tqdm(total=len(rows), unit="pair", desc=f"epoch {epoch + 1}/{config.num_epochs}") as bar:
+    trained, title = 0, f"epoch {run.epoch + 1}/{config.num_epochs}"
+    with tqdm(total=len(rows), unit="pair", desc=title) as bar:
         for rows_B in torch.split(rows, config.batch_size):
-            totals += train_step(state.model, state.optimizer, data, rows_B)
-            state.iteration += 1
+            totals += train_step(run.model, run.optimizer, run.data, rows_B)
+            run.iteration += 1
             trained += len(rows_B)
             loss, agreeing, preferred = totals.tolist()
+            if not math.isfinite(loss):
+                _diverged(run, "loss")
             accuracy = ratio(agreeing, preferred)
             bar.set_postfix(loss=f"{loss / trained:.4f}", accuracy=_shown(accuracy), refresh=False)
             bar.update(len(rows_B))
         pairs_per_second = trained / bar.format_dict["elapsed"]
-    state.epoch = epoch + 1
-    row = {"epoch": epoch, "total_train_loss": loss / trained, "total_train_acc": accuracy}
-    add_row(state.history, "train_metrics.csv", row)
+    row = {"epoch": run.epoch, "total_train_loss": loss / trained, "total_train_acc": accuracy}
+    add_row(run.history, "train_metrics.csv", row)
+    run.epoch += 1
     scalars = {"train/loss": loss / trained, "train/accuracy": accuracy}
-    _log(writer, state.iteration, {**scalars, "train/pairs_per_second": pairs_per_second})
+    _log(run, {**scalars, "train/pairs_per_second": pairs_per_second})
 
 
-def _evaluate_and_save(
-    config: RewardTrainingConfig, state: TrainingState, data: TrainingData, writer: SummaryWriter
-) -> None:
-    result = evaluate(state.model, data)
+def _evaluate_and_save(run: TrainingRun) -> Evaluation:
+    result = evaluate(run.model, run.data)
     row = {
-        "iter": state.iteration,
+        "iter": run.iteration,
         "total_val_loss": result.loss,
         "score_validation_accs": result.score_agreement,
         "validation_accs": result.accuracy,
         "unseen_validation_accs": result.unseen_accuracy,
     }
-    add_row(state.history, "val_metrics.csv", row)
+    add_row(run.history, "val_metrics.csv", row)
     quantiles = {f"{level:.2f}": value for level, value in result.quantiles.items()}
-    add_row(state.history, QUANTILE_FILE, quantiles)
+    add_row(run.history, QUANTILE_FILE, quantiles)
     content = {
-        "model": state.model.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "config": asdict(config),
-        "iteration": state.iteration,
-        "epoch": state.epoch,
+        "model": run.model.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "config": asdict(run.config),
+        "iteration": run.iteration,
+        "epoch": run.epoch,
         "reward_mean": result.mean,
         "reward_var": result.variance,
         "quantiles": quantiles,
-        "train_messages": data.train_messages,
+        "train_messages": run.data.train_messages,
         "train_rewards": result.train_rewards,
-        "history": state.history,
-        "fingerprint": data.fingerprint,
+        "history": run.history,
+        "fingerprint": run.data.fingerprint,
     }
-    save_checkpoint(config.run_folder, content, keep=config.keep_checkpoints)
-    write_metrics(config.run_folder, state.history)
-    _report(state, result, writer)
-
-
-def _report(state: TrainingState, result: Evaluation, writer: SummaryWriter) -> None:
+    wrong = not_finite(content) or ("" if math.isfinite(result.loss) else "validation loss")
+    if wrong:
+        _diverged(run, wrong)
+    save_checkpoint(run.config.run_folder, content, keep=run.config.keep_checkpoints)
+    write_metrics(run.config.run_folder, run.history)
     scalars = {
         "validation/loss": result.loss,
         "validation/accuracy": result.accuracy,
@@ -190,11 +192,34 @@ def _report(state: TrainingState, result: Evaluation, writer: SummaryWriter) -> 
         "reward/variance": result.variance,
         "reward/median_normalised": result.quantiles[0.5],
     }
-    _log(writer, state.iteration, scalars)
+    _log(run, scalars)
     tqdm.write(
-        f"iteration {state.iteration}: validation loss {result.loss:.4f}, accuracy "
+        f"iteration {run.iteration}: validation loss {result.loss:.4f}, accuracy "
         f"{_shown(result.accuracy)} (with an unseen message {_shown(result.unseen_accuracy)}, "
         f"against the game's score {_shown(result.score_agreement)})"
+    )
+    return result
+
+
+def _diverged(run: TrainingRun, what: str) -> NoReturn:
+    config, rate = run.config, min(run.config.reward_lr / 10, RewardTrainingConfig.reward_lr)
+    flags = given_flags({**asdict(config), "reward_lr": rate})
+    flags["experiment"] = f"{config.experiment}_{rate:g}"
+    raise ConfigError(
+        f"iteration {run.iteration}: no finite {what} any more, --reward_lr {config.reward_lr:g} "
+        f"is too large. {find_checkpoint(config.run_folder)} is kept; start afresh with a smaller "
+        f"rate: {command('reward', **flags)}"
+    )
+
+
+def _warn_of_nothing_learnt(result: Evaluation) -> None:
+    if result.accuracy is None or result.one_side is None or result.accuracy > result.one_side:
+        return
+    print(
+        f"warning: held-out accuracy {result.accuracy:.1%} is no better than always answering one "
+        f"side ({result.one_side:.1%}): this reward has learnt nothing that it can use elsewhere; "
+        "train longer, with another --reward_lr, or on more pairs",
+        file=sys.stderr,
     )
 
 
@@ -204,42 +229,35 @@ def _open_tensorboard(folder: Path, first_step: int) -> SummaryWriter:
     return SummaryWriter(str(folder / "tensorboard"), purge_step=first_step, filename_suffix=name)
 
 
-def _log(writer: SummaryWriter, step: int, scalars: dict[str, float | None]) -> None:
+def _log(run: TrainingRun, scalars: dict[str, float | None]) -> None:
     for name, value in scalars.items():
         if value is not None:
-            writer.add_scalar(name, value, step)
+            run.writer.add_scalar(name, value, run.iteration)
 
 
 def _shown(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def _start(config: RewardTrainingConfig, device: torch.device) -> TrainingState:
-    model = make_reward_model(config.encoder_settings(), seed=config.seed).to(device)
-    return TrainingState(model, torch.optim.Adam(model.parameters(), lr=config.reward_lr))
-
-
-def _resume(config: RewardTrainingConfig, state: TrainingState, data: TrainingData) -> None:
-    """Bring ``state`` and the CSV files to the last checkpoint.
+def _resume(run: TrainingRun) -> None:
+    """Bring ``run`` and its CSV files to the last checkpoint.
 
     Raises:
         CheckpointError: it is damaged, imported, or was made with other settings or data.
     """
-    path = find_checkpoint(config.run_folder)
+    path = find_checkpoint(run.config.run_folder)
     content = read_checkpoint(path)
-    _check_unchanged(config, data, content, path)
-    state.model.load_state_dict(content["model"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    state.epoch, state.iteration = content["epoch"], content["iteration"]
-    state.history = content["history"]
-    write_metrics(config.run_folder, state.history)
-    print(f"going on from {path}: {state.epoch} of {config.num_epochs} epochs are done")
+    _check_unchanged(run, content, path)
+    run.model.load_state_dict(content["model"])
+    run.optimizer.load_state_dict(content["optimizer"])
+    run.epoch, run.iteration = content["epoch"], content["iteration"]
+    run.history = content["history"]
+    write_metrics(run.config.run_folder, run.history)
+    print(f"going on from {path}: {run.epoch} of {run.config.num_epochs} epochs are done")
 
 
-def _check_unchanged(
-    config: RewardTrainingConfig, data: TrainingData, content: dict[str, Any], path: Path
-) -> None:
-    afresh = "start afresh with another --experiment"
+def _check_unchanged(run: TrainingRun, content: dict[str, Any], path: Path) -> None:
+    config, afresh = run.config, "start afresh with another --experiment"
     if content["optimizer"] is None:
         raise CheckpointError(f"{path} was imported and cannot be trained on; {afresh}")
     for name, value in asdict(config).items():
@@ -249,7 +267,7 @@ def _check_unchanged(
                 f"{path} was made with --{name} {before}, not {value}; go on with the old value, "
                 f"or {afresh}"
             )
-    if content["fingerprint"] != data.fingerprint:
+    if content["fingerprint"] != run.data.fingerprint:
         raise CheckpointError(
             f"{path} was trained on other pairs or labels than {config.annotator} in "
             f"{config.dataset_dir} holds now; {afresh}"

@@ -175,6 +175,14 @@ def test_a_truncated_checkpoint(run_folder, size):
         (content(7, config={"encoder_msg_model": "lt_cnn"}), "weights do not fit its settings"),
         (content(7, config={"encoder_msg_model": "gpt"}), "weights do not fit.*gpt"),
         (content(7, model=OrderedDict()), "weights do not fit its settings.*Missing"),
+        (content(7, reward_mean=float("nan")), "holds no finite mean; choose an earlier"),
+        (content(7, reward_var=float("inf")), "no finite variance; .*with a smaller --reward_lr"),
+        (content(7, quantiles={"0.50": -float("inf")}), "holds no finite quantiles"),
+        (content(7, train_rewards=torch.tensor([0.0, float("nan")])), "no finite rewards"),
+        (
+            content(7, model={"head.bias": torch.tensor([float("nan")])}, reward_mean=float("nan")),
+            "holds no finite weights, mean; choose an earlier checkpoint with --checkpoint_num",
+        ),
     ],
 )
 def test_files_that_are_no_checkpoint_of_ours(run_folder, saved, message):

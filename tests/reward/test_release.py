@@ -178,6 +178,18 @@ def test_an_unknown_tensor_is_refused(config):
         import_release_reward(config)
 
 
+def test_numbers_that_are_not_finite_are_refused(config):
+    folder = Path(config.release_dir)
+    write_run(folder)
+    path = folder / "checkpoint_p0" / "checkpoint_10.pth"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["model"]["reward_fn.1.bias"] = torch.tensor([float("nan")])
+    torch.save(checkpoint, path)
+    with pytest.raises(CheckpointError, match=r"checkpoint_10\.pth holds no finite weights"):
+        import_release_reward(config)
+    assert not (Path(config.train_dir) / config.experiment).exists()
+
+
 def change_config(folder: Path, **changes) -> None:
     content = json.loads((folder / "cfg.json").read_text())
     (folder / "cfg.json").write_text(json.dumps({**content, **changes}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,12 @@ from motif.errors import CheckpointError, ConfigError
 from motif.file_lock import only_run
 from motif.messages import keys
 from motif.reward import training
-from motif.reward.checkpoint import list_checkpoints, load_reward_model, read_checkpoint
+from motif.reward.checkpoint import (
+    list_checkpoints,
+    load_reward_model,
+    read_checkpoint,
+    save_checkpoint,
+)
 from motif.reward.config import RewardTrainingConfig
 from motif.reward.evaluation import evaluate
 from motif.reward.training import train_reward
@@ -287,6 +294,51 @@ def test_evaluation_encodes_each_distinct_message_once(config, monkeypatch):
     )
     evaluate(model, data)
     assert sum(encoded) == len(data.messages_UC)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in")
+def test_a_rate_that_ends_in_nan_stops_and_keeps_the_last_good_checkpoint(config):
+    train_reward(replace(config, num_epochs=1))
+    path = list_checkpoints(config.run_folder)[3]
+    content = read_checkpoint(path)
+    content["config"]["reward_lr"] = content["optimizer"]["param_groups"][0]["lr"] = 1e30
+    save_checkpoint(config.run_folder, content)
+    before = path.read_bytes()
+    with pytest.raises(
+        ConfigError, match=r"iteration \d: no finite .*--reward_lr 1e\+30"
+    ) as stopped:
+        train_reward(replace(config, reward_lr=1e30))
+    assert f"{path} is kept; start afresh with a smaller rate: python -m " in str(stopped.value)
+    again = shlex.split(str(stopped.value).partition("rate: ")[2])
+    assert again[again.index("--reward_lr") + 1] == "0.0001"
+    assert again[again.index("--experiment") + 1] == "toy_0.0001"
+    assert list(list_checkpoints(config.run_folder)) == [0, 3] and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("spoilt, iteration", [("loss", 2), ("weights", 3)])
+def test_what_is_not_finite_is_never_saved(config, monkeypatch, spoilt, iteration):
+    train_step, steps = training.train_step, []
+
+    def spoiling(model, *others):
+        totals = train_step(model, *others)
+        steps.append(1)
+        if len(steps) == iteration and spoilt == "weights":  # the last step of the epoch
+            torch.nn.init.constant_(model.head.bias, float("nan"))
+        return totals * (float("nan") if len(steps) == iteration and spoilt == "loss" else 1)
+
+    monkeypatch.setattr(training, "train_step", spoiling)
+    with pytest.raises(ConfigError, match=f"iteration {iteration}: no finite {spoilt}"):
+        train_reward(config)
+    assert list(list_checkpoints(config.run_folder)) == [0]
+
+
+def test_a_reward_that_learnt_nothing_is_warned_about(config, make_labelled_dataset, capsys):
+    dataset = str(make_labelled_dataset(400, name="large").directory)
+    train_reward(replace(config, experiment="learnt", num_epochs=8, dataset_dir=dataset))
+    assert "warning" not in capsys.readouterr().err
+    train_reward(replace(config, experiment="chance", reward_lr=1e-12))
+    error = capsys.readouterr().err
+    assert re.search(r"held-out accuracy \d+\.\d% is no better than always .* \(\d+\.\d%\)", error)
 
 
 @pytest.mark.parametrize(
