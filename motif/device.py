@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from motif.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 DeviceName = Literal["auto", "cpu", "gpu", "cuda"]
 
@@ -17,6 +18,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         ConfigError: a GPU is asked for and there is none.
     """
+    import torch
+
     available = torch.cuda.is_available()
     if name in ("gpu", "cuda") and not available:
         raise ConfigError(f"--device {name}: torch sees no GPU here; use --device cpu or auto")

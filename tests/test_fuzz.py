@@ -28,7 +28,8 @@ from motif.annotate.answers import AnswerParser
 from motif.annotate.cache import AnswerCache
 from motif.annotate.prompt import load_prompt, load_shipped_prompt
 from motif.annotate.rules import load_rules
-from motif.collect.collection import CollectionConfig, collect
+from motif.collect.collection import collect
+from motif.collect.settings import CollectionConfig
 from motif.data_files import read_array
 from motif.errors import DamagedFileError, MotifError
 from motif.games.nethack.adapter import NetHack

@@ -10,11 +10,6 @@ from motif.collect.staging import Staging
 from motif.types import AnyArray, IndexArray
 
 
-def count_starts(length: int, seq_len: int) -> int:
-    """How many sides of ``seq_len`` steps a game of ``length`` observations yields."""
-    return length // seq_len
-
-
 def sample_sides(
     lengths: Sequence[int],
     num_pairs: int,
@@ -24,8 +19,8 @@ def sample_sides(
 ) -> tuple[IndexArray, IndexArray, AnyArray]:
     """Draw length // L starts of each game without replacement, shuffle all, pair neighbours.
 
-    The sampling of the release's dataset. With ``rarity``, which of the starts
-    are used is drawn with probability proportional to the mean rarity of their L observations.
+    The sampling of the release's dataset. With ``rarity``, which of the starts are used is drawn
+    with probability proportional to the mean rarity of their L observations.
 
     Args:
         lengths: observations of each game; they must yield at least 2 * ``num_pairs`` starts.
@@ -37,8 +32,7 @@ def sample_sides(
     """
     games, starts = [], []
     for game, length in enumerate(lengths):
-        count = count_starts(length, seq_len)
-        if count:
+        if count := length // seq_len:
             starts.append(rng.choice(length - seq_len + 1, size=count, replace=False))
             games.append(np.full(count, game))
     total, wanted = sum(map(len, starts)), 2 * num_pairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,26 +39,30 @@ class Staging:
         self.dates: set[str] = set()
         self._pending: list[RecordedGame] = []  # not on disk yet
         for path in self._paths():
-            self._read_summary(path)
+            with self._reading(path) as archive:
+                for name, values in self.per_game.items():
+                    values.extend(archive[name].tolist())
+                self.dates.add(str(archive["date"]))
 
     def __len__(self) -> int:
         """Games so far."""
         return len(self.per_game["length"])
 
-    def add(self, game: RecordedGame, date: str) -> None:
-        """Keep ``game``, played on ``date``; a block goes to disk once it is large enough."""
+    def add(self, game: RecordedGame) -> None:
+        """Keep ``game``, played today; a block goes to disk once it is large enough."""
         self._pending.append(game)
         self.per_game["length"].append(len(game))
         for name in PER_GAME:
             self.per_game[name].append(getattr(game, name))
         if sum(map(len, self._pending)) >= OBSERVATIONS_PER_BLOCK:
-            self.flush(date)
+            self.flush()
 
-    def flush(self, date: str) -> None:
+    def flush(self) -> None:
         """Write the games added since the last block."""
         if not self._pending:
             return
         first = len(self) - len(self._pending)
+        date = datetime.date.today().isoformat()
         block: dict[str, AnyArray] = {"date": np.array(date)}
         block |= {name: np.array(values[first:]) for name, values in self.per_game.items()}
         for key in self._pending[0].arrays:
@@ -79,19 +84,8 @@ class Staging:
             yield first, block
             first += len(block["length"])
 
-    def arrays(self) -> list[str]:
-        """The names of the arrays on disk."""
-        with self._reading(self._paths()[0]) as archive:
-            return list(archive)
-
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("block-*.npz"))
-
-    def _read_summary(self, path: Path) -> None:
-        with self._reading(path) as archive:
-            for name, values in self.per_game.items():
-                values.extend(archive[name].tolist())
-            self.dates.add(str(archive["date"]))
 
     @contextlib.contextmanager
     def _reading(self, path: Path) -> Iterator[Mapping[str, AnyArray]]:

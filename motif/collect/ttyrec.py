@@ -60,8 +60,8 @@ class TtyrecGames:
         """The readable games from number ``first`` on."""
         number = skipped = 0
         for dataset, game in self.recorded:
-            recording = Recording(self.database, dataset, game)
             try:
+                recording = Recording(self.database, dataset, game)
                 frames = recording.count_frames()
             except DamagedRecording as error:
                 skipped += 1

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import gzip
 import io
 import re
+import shutil
 import sqlite3
 import struct
-from collections.abc import Iterator
+import tempfile
+import weakref
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from motif.errors import DatasetError, MissingPackageError
 from motif.types import AnyArray
@@ -18,13 +23,13 @@ from motif.types import AnyArray
 EXPECTED = (
     "expected one of: NLE's layout (<folder>/<run>/*.xlogfile beside its *.ttyrec3.bz2), "
     "NLD-NAO's (<folder>/xlogfile.*, blacklist.txt and <player>/*.ttyrec.bz2), "
-    "or files *.ttyrec.bz2, *.ttyrec2.bz2, *.ttyrec3.bz2 anywhere below it"
+    "or files *.ttyrec, *.ttyrec2, *.ttyrec3 anywhere below it; each .bz2, .gz or neither"
 )
 FRAMES_AT_ONCE = 512
 LONGEST_RECORD = 1 << 20  # bytes that a terminal gets at once; a screen is a few thousand
 SCREEN, KEY, SCORE = range(3)  # channels of versions 2 and 3
 
-_NAME = re.compile(r"\.ttyrec([23]?)\.bz2\Z")
+_NAME = re.compile(r"(\.ttyrec([23]?))(\.bz2|\.gz|)\Z")
 
 
 class DamagedRecording(Exception):
@@ -53,13 +58,14 @@ def index_folder(folder: Path, number: int, database: Path) -> list[tuple[str, i
     if not database.exists():
         nld.db.create(str(database))
     try:
+        root = _named_bz2(folder, database.with_name(f"links-{number}"))
         with contextlib.redirect_stdout(io.StringIO()):  # they report with print
-            if any(folder.glob("xlogfile.*")):
-                nld.add_altorg_directory(str(folder), f"{number}", str(database))
-            elif any(folder.glob("*/*.xlogfile")):
-                nld.add_nledata_directory(str(folder), f"{number}", str(database))
+            if any(root.glob("xlogfile.*")):
+                nld.add_altorg_directory(str(root), f"{number}", str(database))
+            elif any(root.glob("*/*.xlogfile")):
+                nld.add_nledata_directory(str(root), f"{number}", str(database))
             else:
-                _add_plain_files(folder, f"{number}", database)
+                _add_plain_files(root, f"{number}", database)
     except (AssertionError, LookupError, OSError, ValueError, sqlite3.Error) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DatasetError(f"--ttyrec {folder} cannot be indexed ({reason}); {EXPECTED}") from None
@@ -67,6 +73,22 @@ def index_folder(folder: Path, number: int, database: Path) -> list[tuple[str, i
     if not games:
         raise DatasetError(f"--ttyrec {folder} holds no recorded game; {EXPECTED}")
     return games
+
+
+def _named_bz2(folder: Path, links: Path) -> Path:
+    """The folder, or links to its files by which every recording is a .bz2: NLE sees no others.
+
+    Of one game in several packings the .bz2 counts.
+    """
+    names = {path: _NAME.sub(r"\1.bz2", path.name) for path in folder.rglob("*.ttyrec*")}
+    if all(path.name == name or not path.is_file() for path, name in names.items()):
+        return folder
+    for path in sorted(folder.rglob("*"), key=lambda path: (path.suffix != ".bz2", path)):
+        link = links / path.relative_to(folder).with_name(names.get(path, path.name))
+        if path.is_file() and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+    return links
 
 
 def _add_plain_files(folder: Path, name: str, database: Path) -> None:
@@ -79,7 +101,7 @@ def _add_plain_files(folder: Path, name: str, database: Path) -> None:
             match = _NAME.search(path.name)
             if match is None:
                 continue
-            version = int(match[1] or 1)
+            version = int(match[2] or 1)
             dataset = f"{name}.{version}"
             if version not in known:
                 db.create_dataset(dataset, str(folder), version, connection, commit=False)
@@ -147,8 +169,20 @@ def _channels(path: Path, version: int) -> Iterator[int]:
         raise DamagedRecording(str(error)) from None
 
 
+def _opener(path: Path) -> Callable[..., IO[bytes]]:
+    """By the content: a name may say something else, and a link's target nothing."""
+    with path.open("rb") as file:
+        start = file.read(3)
+    openers: dict[bytes, Any] = {b"BZh": bz2.open, b"\x1f\x8b\x08": gzip.open}
+    return openers.get(start, open)  # type: ignore[no-any-return]
+
+
 class Recording:
-    """One game of the database: its files, what the list of games knows of it, its frames."""
+    """One game of the database: its files, what the list of games knows of it, its frames.
+
+    Raises:
+        DamagedRecording: a file can't be unpacked.
+    """
 
     def __init__(self, database: Path, dataset: str, game: int) -> None:
         from nle import dataset as nld
@@ -166,15 +200,32 @@ class Recording:
             root = Path(nld.db.get_root(dataset, connection))
             self.version: int = nld.db.get_ttyrec_version(dataset, connection)
         self._game = game
-        self.paths = [root / path for path in self._nle.get_paths(game)]
+        self.paths = [(root / path).resolve() for path in self._nle.get_paths(game)]
         self.facts: dict[str, Any] = dict(self._nle.get_meta(game))  # columns of the xlogfile
+        self._packed = self._as_bz2()
+        self._nle.get_paths = lambda _: [str(path) for path in self._packed]
+
+    def _as_bz2(self) -> list[Path]:
+        """The files as NLE reads them: all of them packed by bzip2, for the life of this object."""
+        if all(_opener(path) is bz2.open for path in self.paths):
+            return self.paths
+        scratch = tempfile.mkdtemp(prefix="motif-ttyrec-")
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        packed = [Path(scratch, f"{part}.bz2") for part in range(len(self.paths))]
+        for path, target in zip(self.paths, packed):
+            try:
+                with _opener(path)(path, "rb") as file, bz2.open(target, "wb", 1) as output:
+                    shutil.copyfileobj(file, output)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise DamagedRecording(f"{path}: {error}") from None
+        return packed
 
     def count_frames(self) -> int:
         """See :func:`count_frames`."""
         total = 0
-        for path in self.paths:
+        for path, packed in zip(self.paths, self._packed):
             try:
-                total += count_frames(path, self.version)
+                total += count_frames(packed, self.version)
             except DamagedRecording as error:
                 raise DamagedRecording(f"{path}: {error}") from None
         return total

@@ -8,6 +8,7 @@ import sys
 import types
 
 import pytest
+import torch
 
 from motif.pairs_dataset import PairsDataset
 from motif.play.players import RandomPlayer
@@ -31,7 +32,9 @@ def test_it_collects_once_and_says_what_comes_next(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("nothing to do: 60 pairs from ")
 
 
-def test_a_trained_agent_plays(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """What a stand-in for the player of trained policies is asked for."""
     asked = []
 
     class CheckpointPlayer(RandomPlayer):
@@ -42,12 +45,41 @@ def test_a_trained_agent_plays(tmp_path, capsys, monkeypatch):
     module = types.ModuleType("sample_factory_ext.player")
     module.CheckpointPlayer = CheckpointPlayer
     monkeypatch.setitem(sys.modules, "sample_factory_ext.player", module)
+    return asked
+
+
+def trained(tmp_path, name="pairs"):
     run_folder = tmp_path / "run"
-    run_folder.mkdir()
-    command = ["--directory", str(tmp_path / "pairs"), *SMALL]
-    assert main([*command, "--policy", "checkpoint", "--checkpoint", str(run_folder)]) == 0
-    assert asked == [(run_folder, "cpu", None)]
+    run_folder.mkdir(exist_ok=True)
+    command = ["--directory", str(tmp_path / name), *SMALL]
+    return [*command, "--policy", "checkpoint", "--checkpoint", str(run_folder)]
+
+
+def test_a_trained_agent_plays(tmp_path, asked):
+    assert main(trained(tmp_path)) == 0
+    assert asked == [(tmp_path / "run", "cpu", None)]
     assert len(PairsDataset(tmp_path / "pairs")) == 60
+    assert "device" not in json.loads((tmp_path / "pairs/collection.json").read_text())["settings"]
+
+
+def test_a_trained_agent_plays_where_it_is_told_to(tmp_path, asked, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert main([*trained(tmp_path), "--device", "gpu"]) == 0
+    assert asked == [(tmp_path / "run", "cuda", None)]
+    made = json.loads((tmp_path / "pairs/collection.json").read_text())
+    assert made["settings"]["device"] == "gpu"
+    assert main(trained(tmp_path)) == 2  # other hardware rounds otherwise, so plays otherwise
+    assert "was collected with --device gpu, not cpu; use the same" in capsys.readouterr().err
+    assert main(trained(tmp_path, "others")) == 0
+    assert main([*trained(tmp_path, "others"), "--device", "auto"]) == 2
+    assert "was collected with --device cpu, not auto; use the same" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_named(tmp_path, asked, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main([*trained(tmp_path), "--device", "cuda"]) == 2
+    assert "error: --device cuda: torch sees no GPU here; use" in capsys.readouterr().err
+    assert not (tmp_path / "pairs" / "data").exists()
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from motif.collect import collection, staging
-from motif.collect.collection import CollectionConfig, collect
+from motif.collect.collection import collect
 from motif.collect.games import RecordedGame
+from motif.collect.settings import CollectionConfig
 from motif.collect.sources import PlayedGames, open_task
 from motif.errors import ConfigError, DatasetError
 from motif.games.nethack.adapter import NetHack
@@ -356,6 +357,7 @@ def test_damaged_settings_are_named(tmp_path):
         ({"policy": ("checkpoint",)}, "--checkpoint RUN belong together: got .*--checkpoint None"),
         ({"checkpoint": ("run",)}, "--policy checkpoint and --checkpoint RUN belong together"),
         ({"policy": ("checkpoint", "checkpoint")}, "--policy names checkpoint twice"),
+        ({"device": "gpu"}, "--device gpu is for the policies of --checkpoint, and there are none"),
         ({"candidates": 0}, "--candidates must be at least 1, got 0"),
         ({"rarity_exponent": -0.1}, "--rarity_exponent must be between 0 and 2, got -0.1"),
     ],

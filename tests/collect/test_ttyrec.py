@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
+import gzip
 import json
 import shutil
 import struct
@@ -16,15 +18,17 @@ from hypothesis import strategies as st
 from ttyrec_agreement import compare, record
 
 from motif.collect import staging
-from motif.collect.collection import CollectionConfig, collect
+from motif.collect.collection import collect
+from motif.collect.command import open_source
 from motif.collect.games import RecordedGame
+from motif.collect.settings import CollectionConfig
 from motif.collect.ttyrec import TtyrecGames
 from motif.collect.ttyrec_index import DamagedRecording, Recording, count_frames, index_folder
 from motif.errors import ConfigError, DatasetError
 from motif.messages import decode
 from motif.pairs_dataset import ARRAYS, PairsDataset
 from motif.play.players import RandomPlayer
-from scripts.collect_pairs_dataset import main, open_source
+from scripts.collect_pairs_dataset import main
 
 pytestmark = pytest.mark.nle
 
@@ -42,6 +46,10 @@ def recorded(tmp_path_factory) -> tuple[Path, list]:
 @pytest.fixture
 def ttyrecs(recorded) -> list[Path]:
     return sorted(recorded[0].glob("*/*.bz2"))
+
+
+def no_policies(run_folder: Path, env_steps: int | None):
+    raise AssertionError("recorded games are not played")
 
 
 def games_of(*folders: Path, longest: int = 100_000, seed: int = 0) -> list[RecordedGame]:
@@ -217,6 +225,91 @@ def test_what_the_screen_does_not_show_the_xlogfile_tells(alt_org, tmp_path):
     assert not game.arrays["message"].any()
 
 
+PACKINGS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
+
+
+def repacked(source: Path, target: Path, suffix: str) -> Path:
+    """A copy of a folder whose recordings are packed otherwise."""
+    for path in sorted(filter(Path.is_file, source.rglob("*"))):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".bz2":
+            content = bz2.decompress(path.read_bytes())
+            copy.with_name(path.stem + suffix).write_bytes(PACKINGS[suffix](content))
+        else:
+            shutil.copy(path, copy)
+    return target
+
+
+def assert_same(games: list[RecordedGame], others: list[RecordedGame]) -> None:
+    assert len(games) == len(others) > 0
+    for game, other in zip(games, others):
+        for key, array in game.arrays.items():
+            np.testing.assert_array_equal(array, other.arrays[key])
+        assert dataclasses.replace(game, arrays={}) == dataclasses.replace(other, arrays={})
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_other_packings_give_the_same_games(recorded, alt_org, tmp_path, suffix):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for number, path in enumerate(sorted(recorded[0].glob("*/*.bz2"))[:2]):
+        shutil.copy(path, plain / f"{number}.ttyrec3.bz2")
+    (plain / "2.ttyrec.bz2").write_bytes(bz2.compress(b"".join(as_version_1(path))))
+    for name, folder in {"nle": recorded[0], "alt.org": alt_org, "plain": plain}.items():
+        other = repacked(folder, tmp_path / "other" / name, suffix)
+        assert not [*other.rglob("*.bz2")]
+        assert_same(games_of(other, longest=150), games_of(folder, longest=150))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_dataset_of_other_packings_is_the_same_to_the_byte(recorded, tmp_path, suffix):
+    other = repacked(recorded[0], tmp_path / "other", suffix)
+    for name, folder in {"one": recorded[0], "two": other}.items():
+        assert main(arguments(tmp_path / name, folder)) == 0
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.npy"))
+    assert len(files) == len(ARRAYS)
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_one_game_in_several_packings_is_one_game(ttyrecs, tmp_path):
+    content = bz2.decompress(ttyrecs[0].read_bytes())
+    for suffix, pack in PACKINGS.items():
+        (tmp_path / f"a.ttyrec3{suffix}").write_bytes(pack(content))
+    (tmp_path / "a.ttyrec3").write_bytes(b"")  # the .bz2 counts
+    (tmp_path / "b.ttyrec3.gz").write_bytes(gzip.compress(content))
+    assert_same(*([game] for game in games_of(tmp_path)))
+
+
+def test_a_packing_is_told_by_the_content(ttyrecs, tmp_path):
+    content = bz2.decompress(ttyrecs[0].read_bytes())
+    (tmp_path / "a.ttyrec3.bz2").write_bytes(content)
+    (tmp_path / "b.ttyrec3.gz").symlink_to(ttyrecs[0])
+    assert_same(*([game] for game in games_of(tmp_path)))
+
+
+def test_damaged_recordings_of_other_packings_are_skipped_and_named(ttyrecs, tmp_path, capsys):
+    content = bz2.decompress(ttyrecs[0].read_bytes())
+    packed = gzip.compress(content)
+    damaged = {
+        "cut.ttyrec3.gz": packed[: len(packed) // 2],
+        "flipped.ttyrec3.gz": packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:],
+        "noise.ttyrec3.gz": packed[:20] + bytes(range(256)),
+        "short.ttyrec3": content[:-1],
+        "empty.ttyrec3": b"",
+        "ended.ttyrec.gz": gzip.compress(struct.pack("<iii", 0, 0, 0) * 2)[:-8],  # no sum
+    }
+    for name, data in damaged.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "whole.ttyrec3").write_bytes(content)
+    assert len(games_of(tmp_path)) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(damaged)
+    for name in damaged:
+        assert sum(f"{tmp_path / name}: " in line for line in lines) == 1
+
+
 def test_damaged_recordings_are_skipped_counted_and_named(ttyrecs, tmp_path, capsys):
     whole = ttyrecs[0].read_bytes()
     damaged = {
@@ -383,11 +476,11 @@ def test_interrupted_then_resumed_equals_uninterrupted(recorded, tmp_path, monke
         )
         for name in ("once", "twice")
     ]
-    collect(configs[0], lambda: open_source(configs[0]))
+    collect(configs[0], lambda: open_source(configs[0], no_policies))
 
     class Interrupted:
         def games(self, first: int):
-            for number, game in enumerate(open_source(configs[1]).games(first)):
+            for number, game in enumerate(open_source(configs[1], no_policies).games(first)):
                 if number == 2:
                     raise KeyboardInterrupt
                 yield game
@@ -395,7 +488,7 @@ def test_interrupted_then_resumed_equals_uninterrupted(recorded, tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         collect(configs[1], Interrupted)
     assert not (tmp_path / "twice" / "data").exists()
-    collect(configs[1], lambda: open_source(configs[1]))
+    collect(configs[1], lambda: open_source(configs[1], no_policies))
     for name in ("data/message.npy", "data/rewards.npy", "info/score.npy", "collection.json"):
         assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
 
@@ -406,6 +499,7 @@ def test_interrupted_then_resumed_equals_uninterrupted(recorded, tmp_path, monke
         ({"policy": ("explorer", "random")}, "so --policy explorer random means nothing"),
         ({"checkpoint": ("run",)}, "so --checkpoint run means nothing"),
         ({"task": "NetHackOracle-v1"}, "so --task NetHackOracle-v1 means nothing"),
+        ({"device": "auto"}, "so --device auto means nothing; leave one of them out"),
     ],
 )
 def test_settings_of_playing_are_refused(settings, message):
