@@ -14,6 +14,4 @@ except ImportError:
         "run: pip install -e '.[rl]'"
     ) from None
 
-from sample_factory_ext import compatibility
-
-compatibility.apply()
+from sample_factory_ext import compatibility  # noqa: F401

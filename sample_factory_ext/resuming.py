@@ -5,7 +5,7 @@ How many games are played, where, for how long and what is written may always ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from motif.results.runs import read_run_config
 from motif.reward.checkpoint import find_checkpoint
 from motif.reward.encoder import EncoderSettings
 from sample_factory_ext.parameters import check_settings, released_name
-from sample_factory_ext.settings import REWARD_ENCODER, RLSettings
+from sample_factory_ext.settings import MESSAGE_ENCODER, REWARD_ENCODER, RLSettings
 
 # In the checkpoint: the network, and the optimiser with its settings.
 CHECKPOINT = (
@@ -25,7 +25,6 @@ CHECKPOINT = (
     "rnn_type rnn_size rnn_num_layers decoder_mlp_layers actor_critic_share_weights "
     "normalize_returns optimizer adam_eps adam_beta1 adam_beta2"
 )
-MESSAGE_ENCODER = "encoder_msg_model encoder_embedding_dim encoder_hidden_dim"
 # With another value of these a run goes on, but as another experiment.
 LEARNT = (
     "root_env reward_model llm_reward extrinsic_reward extrinsic_scale extrinsic_clip "
@@ -35,7 +34,6 @@ LEARNT = (
     "exploration_loss exploration_loss_coeff value_loss_coeff kl_loss_coeff value_bootstrap "
     "ppo_clip_ratio ppo_clip_value with_vtrace vtrace_rho vtrace_c num_policies with_pbt"
 )
-REWARD_FLAGS = "reward_dir checkpoint_num"
 
 
 def with_stored_settings(cfg: RLSettings, run_folder: Path) -> RLSettings:
@@ -71,15 +69,15 @@ def check_changes(cfg: RLSettings, run_folder: Path, steps: int, accepted: bool)
         CheckpointError: which settings, and their values before.
     """
     before = read_run_config(run_folder)
-    message_encoder = MESSAGE_ENCODER if cfg.encoder_custom == REWARD_ENCODER else ""
+    message_encoder = MESSAGE_ENCODER if cfg.encoder_custom == REWARD_ENCODER else ()
     afresh = "or start afresh with another --experiment"
-    if fixed := _differences(before, cfg, f"{CHECKPOINT} {message_encoder}"):
+    if fixed := _differences(before, cfg, (*CHECKPOINT.split(), *message_encoder)):
         raise CheckpointError(
             f"{run_folder} was trained with {fixed}; its checkpoint cannot go on like that: leave "
             f"it out, {afresh}"
         )
-    known = "reward_model" in before  # else an older version wrote it
-    learnt = _differences(before, cfg, LEARNT if known else f"{LEARNT} {REWARD_FLAGS}")
+    older = ("reward_dir", "checkpoint_num") if "reward_model" not in before else ()
+    learnt = _differences(before, cfg, (*LEARNT.split(), *older))
     if learnt and not accepted:
         raise CheckpointError(
             f"{run_folder} was trained with {learnt}; go on with the old values, or with these by "
@@ -89,13 +87,13 @@ def check_changes(cfg: RLSettings, run_folder: Path, steps: int, accepted: bool)
         print(f"note: its first {steps:,} steps {run_folder} was trained with {learnt}")
 
 
-def _differences(before: Mapping[str, Any], cfg: RLSettings, names: str) -> str:
+def _differences(before: Mapping[str, Any], cfg: RLSettings, names: Iterable[str]) -> str:
     """``--name old, not new`` of each; nothing of what an older version did not write."""
     found = []
-    for name in names.split():
+    for name in names:
         new = getattr(cfg, name)
         old = before.get(name, new)
-        if name in MESSAGE_ENCODER.split():  # not given: as by default
+        if name in MESSAGE_ENCODER:  # not given: as by default
             old, new = (getattr(EncoderSettings(), name) if v is None else v for v in (old, new))
         if old != new:
             words = "the reward model" if name == "reward_model" else f"--{released_name(name)}"

@@ -9,6 +9,7 @@ from motif.cli import option
 
 POLICY_ENCODER = "nle_rgbcrop_encoder"
 REWARD_ENCODER = "nle_torchbeast_encoder"
+MESSAGE_ENCODER = ("encoder_msg_model", "encoder_embedding_dim", "encoder_hidden_dim")
 ENCODER_SIZE = f"of {REWARD_ENCODER}; checks that the reward model was made with this"
 
 

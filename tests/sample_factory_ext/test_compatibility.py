@@ -19,9 +19,7 @@ from sample_factory.algo.runners.runner import Runner
 from sample_factory.utils.attr_dict import AttrDict
 from sample_factory.utils.utils import log
 
-import sample_factory_ext
 from motif.errors import DamagedFileError
-from sample_factory_ext import compatibility
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import make_env
 
@@ -44,18 +42,11 @@ def folder(learner):
     return Path(Learner.checkpoint_dir(learner.cfg, 0))
 
 
-def test_fixes_are_applied_once():
-    before = Learner.save_best, Learner._record_summaries
-    compatibility.apply()
-    assert (Learner.save_best, Learner._record_summaries) == before
-    assert sample_factory_ext.compatibility is compatibility
-
-
 READ_FACTORIES = """
 import pickle, sys
 pickle.loads(bytes.fromhex(sys.argv[1]))
 from sample_factory.algo.learning.learner import Learner
-assert Learner.motif_fixes
+assert Learner.save_best.__wrapped__
 print(*sys.modules)
 """
 
@@ -70,7 +61,7 @@ def test_a_process_that_is_sent_the_factories_has_the_fixes_and_imports_little_e
     )
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert "nle" in loaded
+    assert {"sample_factory", "torch"} <= loaded
     assert not loaded & {"matplotlib", "PIL", "pandas", "rliable", "openai", "vllm", "wandb"}
 
 
@@ -181,6 +172,22 @@ def test_sample_factorys_log_stays_off_the_terminal():
     terminals = [handler for handler in log.handlers if type(handler) is logging.StreamHandler]
     assert terminals
     assert all(handler.level >= logging.ERROR for handler in terminals)
+
+
+def test_a_run_does_without_git(tmp_path):
+    program = "import pathlib, sys; from rl_command import train_here; sys.exit(train_here("
+    program += f"pathlib.Path({str(tmp_path)!r}), 'run', '--train_for_env_steps', '64'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,  # a git repository, so that they ask
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": "", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+    )
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert (config["git_hash"], config["git_repo_name"]) == ("unknown", "git is not installed")
+    assert (tmp_path / "run/checkpoint_p0").is_dir()
 
 
 WANDB = """

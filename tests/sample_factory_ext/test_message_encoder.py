@@ -14,7 +14,7 @@ from motif.blstats import scale_blstats
 from motif.errors import ConfigError
 from motif.games.nethack.observations import COMPACT_SPACE
 from motif.reward.encoder import EncoderSettings, RewardEncoder
-from sample_factory_ext.message_encoder import MessagePolicyEncoder
+from sample_factory_ext.encoder import MessagePolicyEncoder
 from sample_factory_ext.parameters import parse_rl_args
 from sample_factory_ext.train import register_components
 
