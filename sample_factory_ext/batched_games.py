@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import torch
+from gymnasium import spaces
 from sample_factory.algo.utils.make_env import (
     BatchedMultiAgentWrapper,
     BatchedVecEnv,
@@ -31,16 +32,17 @@ class GameVector(SequentialVectorizeWrapper):
     def __init__(self, envs: Sequence[BatchedVecEnv]) -> None:
         super().__init__(envs)
         self._games = [_unwrap(env) for env in envs]
-        spaces = self._games[0].observation_space.spaces
-        shape = (len(envs),)
-        self._arrays = {key: np.zeros(shape + s.shape, s.dtype) for key, s in spaces.items()}
-        self._rewards = np.zeros(shape, np.float32)
-        self._terminated, self._truncated = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        space = cast(spaces.Dict, self._games[0].observation_space)
+        self._arrays = {
+            key: np.zeros((len(envs), *(box.shape or ())), box.dtype)
+            for key, box in space.spaces.items()
+        }
         self.obs = {key: torch.from_numpy(array) for key, array in self._arrays.items()}
-        ends = self._rewards, self._terminated, self._truncated
-        self.rew, self.terminated, self.truncated = map(torch.from_numpy, ends)
+        self.rew = torch.zeros(len(envs))
+        self.terminated, self.truncated = torch.zeros(2, len(envs), dtype=torch.bool)
 
     def reset(self, **kwargs: Any) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """Begin a game each."""
         infos = []
         for number, game in enumerate(self._games):
             observation, info = game.reset(**kwargs)
@@ -50,14 +52,14 @@ class GameVector(SequentialVectorizeWrapper):
 
     def step(self, actions: AnyArray) -> tuple[Any, Tensor, Tensor, Tensor, list[dict[str, Any]]]:
         """One step of each game; those that end begin anew."""
-        infos = []
+        rewards, infos = self.rew.numpy(), []
+        terminations, truncations = self.terminated.numpy(), self.truncated.numpy()
         for number, (game, action) in enumerate(zip(self._games, actions.tolist())):
-            observation, reward, terminated, truncated, info = game.step(action)
+            observation, rewards[number], terminated, truncated, info = game.step(action)
             if terminated or truncated:
                 observation, info["reset_info"] = game.reset()
             self._observe(number, observation)
-            self._rewards[number] = reward
-            self._terminated[number], self._truncated[number] = terminated, truncated
+            terminations[number], truncations[number] = terminated, truncated
             infos.append(info)
         return self.obs, self.rew, self.terminated, self.truncated, infos
 
@@ -66,7 +68,7 @@ class GameVector(SequentialVectorizeWrapper):
             array[number] = observation[key]
 
 
-def _unwrap(env: gymnasium.Env) -> gymnasium.Env:
+def _unwrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     while isinstance(env, (BatchedVecEnv, BatchedMultiAgentWrapper)):
         env = env.env
     return env

@@ -145,7 +145,7 @@ class PolicyEncoder(StatusEncoder):
         first, second = (cast(nn.Conv2d, self.picture_net[layer]) for layer in (0, 2))
         bias = cast(Tensor, first.bias)
         features = self._first_layer(cells, first.weight, bias, _size_read(second))
-        for layer in self.picture_net[2:]:
+        for layer in list(self.picture_net)[2:]:
             features = layer(features)
         return features
 

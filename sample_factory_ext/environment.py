@@ -19,16 +19,17 @@ from motif.intrinsic.wrapper import IntrinsicReward
 from motif.play.rollout import Returns
 from motif.reward.checkpoint import LoadedReward, load_reward_model, score_messages
 from motif.types import AnyArray, MessageArray
+from sample_factory_ext.settings import RLSettings
 
 
-class EpisodeSummary(gymnasium.Wrapper):
+class EpisodeSummary(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Reports, as an episode ends, what Sample Factory and ``episodes.csv`` keep of it.
 
     ``true_objective`` is the task's own return; ``extrinsic_return`` and ``intrinsic_return`` are
     the two parts of what the agent learns from, scaled, clipped and weighted.
     """
 
-    def __init__(self, env: gymnasium.Env, columns: Sequence[str]) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], columns: Sequence[str]) -> None:
         super().__init__(env)
         self._columns = columns
         self._returns = Returns()
@@ -38,7 +39,8 @@ class EpisodeSummary(gymnasium.Wrapper):
         return self.env.reset(**kwargs)
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, paid, terminated, truncated, info = self.env.step(action)
+        reward = float(paid)
         returns = self._returns
         returns.add(reward, info)
         if terminated or truncated:
@@ -68,7 +70,7 @@ def load_message_reward(
     return loaded
 
 
-def check_reward(cfg: Any) -> None:
+def check_reward(cfg: RLSettings) -> None:
     """Make sure, before any process starts, that the reward model can be used.
 
     Raises:
@@ -100,7 +102,7 @@ def _shared_reward(
     return MessageRewards(score, known), loaded.threshold(quantile, normalised=normalised)
 
 
-def _recording_folder(cfg: Any, env_config: Any) -> Path | None:
+def _recording_folder(cfg: RLSettings, env_config: Any) -> Path | None:
     """A new folder for each environment of each start.
 
     NLE names recordings by process and game, and overwrites: environments of one process would
@@ -120,8 +122,8 @@ def _recording_folder(cfg: Any, env_config: Any) -> Path | None:
 
 
 def make_env(
-    full_env_name: str, cfg: Any, env_config: Any = None, render_mode: str | None = None
-) -> gymnasium.Env:
+    full_env_name: str, cfg: RLSettings, env_config: Any = None, render_mode: str | None = None
+) -> gymnasium.Env[Any, Any]:
     """The factory that Sample Factory calls, once for each environment."""
     torch.set_num_threads(1)
     game = find_game(cfg.game)
@@ -131,7 +133,7 @@ def make_env(
     return EpisodeSummary(env, game.info_columns)
 
 
-def message_rewards(cfg: Any) -> tuple[MessageRewards | None, float]:
+def message_rewards(cfg: RLSettings) -> tuple[MessageRewards | None, float]:
     """The reward of each message and the threshold; None and minus infinity without any."""
     if not cfg.llm_reward:
         return None, float("-inf")
@@ -140,7 +142,7 @@ def message_rewards(cfg: Any) -> tuple[MessageRewards | None, float]:
     )
 
 
-def add_intrinsic_reward(env: gymnasium.Env, cfg: Any) -> IntrinsicReward:
+def add_intrinsic_reward(env: gymnasium.Env[Any, Any], cfg: RLSettings) -> IntrinsicReward:
     """The task with both rewards, as a run's settings say."""
     rewards, threshold = message_rewards(cfg)
     exponent = cfg.beta_count_exponent

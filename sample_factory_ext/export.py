@@ -13,7 +13,7 @@ from motif.cli import command
 from motif.errors import CheckpointError
 from motif.exported_model import portable
 from motif.results.episodes import read_episodes
-from sample_factory_ext.parameters import DEFAULTS, RENAMED
+from sample_factory_ext.parameters import DEFAULTS, released_name
 from sample_factory_ext.resuming import describe_reward
 from sample_factory_ext.run_folder import (
     EPISODE_COLUMNS,
@@ -105,9 +105,8 @@ def _halved(name: str, weights: torch.Tensor) -> torch.Tensor:
 
 def _given(config: Any, reward_dir: str) -> dict[str, Any]:
     """The flags of the run's command line, by the names that ``scripts.main --help`` puts first."""
-    names = {ours: theirs for theirs, ours in RENAMED.items()}
     given = dict(config.get("cli_args", {}))
     given.update({key: portable(given[key]) for key in ("train_dir", "save_dir") if key in given})
     if "reward_dir" in given:
         given["reward_dir"] = reward_dir
-    return {names.get(key, key): value for key, value in given.items()}
+    return {released_name(key): value for key, value in given.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,8 @@ def play_for_income(
         raise CheckpointError(
             f"{run_folder} was trained without the intrinsic reward; name one: --reward_dir DIR"
         )
-    steps = list(policy_checkpoints(run_folder)) or [None]  # None: the player says what is missing
+    # None: the player says what is missing.
+    steps: list[int | None] = [*policy_checkpoints(run_folder)] or [None]
     chosen = np.unique(np.linspace(0, len(steps) - 1, policies).round().astype(int))
     game = find_game(cfg.game)
     env = add_intrinsic_reward(game.make(cfg.root_env), cfg)
@@ -53,7 +54,7 @@ def play_for_income(
                     bar.update()
                 incomes.append(sum_up(player.env_steps, played))
     finally:
-        env.close()
+        env.close()  # type: ignore[no-untyped-call]
     settings = {"games": games, "reward_dir": cfg.reward_dir, "root_env": cfg.root_env}
     write_income(run_folder / INCOME_FILE, settings, incomes)
     return incomes
@@ -73,7 +74,7 @@ def rewarded_settings(
 def sum_up(env_steps: int, played: list[Episode]) -> Income:
     """The games of one policy together."""
     seen: Counter[str] = Counter()
-    paid: Counter[str] = Counter()
+    paid: dict[str, float] = defaultdict(float)
     for episode in played:
         for message, count in episode.seen.items():
             seen[decode(message)] += count

@@ -92,7 +92,7 @@ def play(config: PlaybackConfig) -> list[Episode]:
             if config.render and sys.stdin.isatty() and number + 1 < config.num_episodes:
                 input("Enter: next episode, Ctrl-C: stop ")
     finally:
-        env.close()
+        env.close()  # type: ignore[no-untyped-call]
     if config.num_episodes > 1:
         print(statistics.summary())
     return episodes

@@ -17,7 +17,7 @@ from motif.results.runs import read_run_config
 from motif.reward.checkpoint import find_checkpoint
 from motif.reward.encoder import EncoderSettings
 from sample_factory_ext.parameters import check_settings, released_name
-from sample_factory_ext.settings import MESSAGE_ENCODER, REWARD_ENCODER, RLSettings
+from sample_factory_ext.settings import MESSAGE_ENCODER, REWARD_ENCODER, MotifSettings, RLSettings
 
 # In the checkpoint: the network, and the optimiser with its settings.
 CHECKPOINT = (
@@ -27,12 +27,12 @@ CHECKPOINT = (
 )
 # With another value of these a run goes on, but as another experiment.
 LEARNT = (
-    "root_env reward_model llm_reward extrinsic_reward extrinsic_scale extrinsic_clip "
-    "beta_count_exponent eps_threshold_quantile rew_norm picture_scale gamma gae_lambda "
-    "learning_rate lr_schedule lr_schedule_kl_threshold lr_adaptive_min lr_adaptive_max "
-    "max_grad_norm batch_size num_batches_per_epoch num_epochs rollout shuffle_minibatches "
-    "exploration_loss exploration_loss_coeff value_loss_coeff kl_loss_coeff value_bootstrap "
-    "ppo_clip_ratio ppo_clip_value with_vtrace vtrace_rho vtrace_c num_policies with_pbt"
+    "root_env reward_model llm_reward bonus bonus_reward extrinsic_reward extrinsic_scale "
+    "extrinsic_clip beta_count_exponent eps_threshold_quantile rew_norm picture_scale gamma "
+    "gae_lambda learning_rate lr_schedule lr_schedule_kl_threshold lr_adaptive_min "
+    "lr_adaptive_max max_grad_norm batch_size num_batches_per_epoch num_epochs rollout "
+    "shuffle_minibatches exploration_loss exploration_loss_coeff value_loss_coeff kl_loss_coeff "
+    "value_bootstrap ppo_clip_ratio ppo_clip_value with_vtrace vtrace_rho vtrace_c num_policies with_pbt"
 )
 
 
@@ -88,11 +88,11 @@ def check_changes(cfg: RLSettings, run_folder: Path, steps: int, accepted: bool)
 
 
 def _differences(before: Mapping[str, Any], cfg: RLSettings, names: Iterable[str]) -> str:
-    """``--name old, not new`` of each; nothing of what an older version did not write."""
+    """``--name old, not new`` of each; by default what an older version did not write."""
     found = []
     for name in names:
         new = getattr(cfg, name)
-        old = before.get(name, new)
+        old = before.get(name, getattr(MotifSettings, name, new))
         if name in MESSAGE_ENCODER:  # not given: as by default
             old, new = (getattr(EncoderSettings(), name) if v is None else v for v in (old, new))
         if old != new:

@@ -50,7 +50,7 @@ class TileConvolution:
         """
         index = self._index(cells.numpy())
         table = self._table(weight)
-        output: Tensor = _SumTiles.apply(index, table, bias, size)
+        output: Tensor = _SumTiles.apply(index, table, bias, size)  # type: ignore[no-untyped-call]
         return output.permute(0, 3, 1, 2)
 
     def _index(self, cells: AnyArray) -> NDArray[np.int32]:

@@ -42,8 +42,9 @@ def start_shared_memory() -> None:
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        torch.multiprocessing.set_sharing_strategy("file_system")  # as Sample Factory does
-        torch.empty(1).share_memory_()
+        # As Sample Factory does.
+        torch.multiprocessing.set_sharing_strategy("file_system")  # type: ignore[no-untyped-call]
+        torch.empty(1).share_memory_()  # type: ignore[no-untyped-call]
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -282,7 +282,7 @@ def summarise(folders: Folders, stages: Sequence[Stage], records: Records) -> di
 def random_return(task: str, seed: int) -> float:
     """The mean return of a player that knows nothing, over ``RANDOM_GAMES`` games."""
     game = find_game("nethack")
-    env = open_task(game, task, max_steps=5000)
+    env: Any = open_task(game, task, max_steps=5000)
     games = PlayedGames(game, env, [RandomPlayer(env.action_space.n)], seed).games(0)
     returns = [played.arrays["rewards"].sum() for played in itertools.islice(games, RANDOM_GAMES)]
     return float(np.mean(returns))
