@@ -11,6 +11,7 @@ from motif.cli import option
 from motif.errors import ConfigError
 
 LLAMA_2_CHAT = "meta-llama/Llama-2-{size}b-chat-hf"
+ANNOTATORS = ("llama", "rules", "score", "return")  # the last three without a language model
 GOALS = ("defaultgoal", "zeroknowledge", "combat", "gold", "stairs")  # of the shipped prompts
 
 
@@ -20,10 +21,11 @@ class AnnotationConfig:
 
     directory: Path = option(Path("motif_dataset"), "the pairs dataset")
     game: str = option("nethack", "whose rules and prompts: nethack, or module:Adapter of your own")
-    annotator_type: Literal["llama", "rules", "score", "return"] = option(
+    annotator_type: str = option(
         "llama",
         "who prefers: a language model (llama), message patterns (rules), the game's score at the "
-        "end (score), or the sum of game rewards over each side (return)",
+        "end (score), the sum of game rewards over each side (return), or module:Annotator of "
+        "your own",
     )
     goal_key: str = option("defaultgoal", f"what good play is: {', '.join(GOALS)}")
     custom_annotator_string: str | None = option(None, "name of the label set, instead of its own")
@@ -81,6 +83,11 @@ class AnnotationConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.annotator_type not in ANNOTATORS and ":" not in self.annotator_type:
+            raise ConfigError(
+                f"--annotator-type {self.annotator_type}: there is {', '.join(ANNOTATORS)}; "
+                "your own is named module:Name"
+            )
         counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq max_new_tokens"
         amounts = "temperature top_k tie_margin min_mass server_patience"
         least = dict.fromkeys(counts.split(), 1) | dict.fromkeys(amounts.split(), 0)
@@ -123,6 +130,8 @@ class AnnotationConfig:
             return self.annotator_type
         if self.annotator_type == "rules":
             return f"rules_msg_{self.goal_key}"
+        if self.annotator_type != "llama":
+            return self.annotator_type.rpartition(":")[2].lower()
         model = _name_of(self.model) if self.model else f"llama{self.llm_size}b"
         seen = ("msg_" if self.use_messages else "") + ("minbl_" if self.use_blstats else "")
         version = self.prompt_file.stem if self.prompt_file else self.prompt_version

@@ -21,6 +21,7 @@ from motif.annotate.language_model import show_turns
 from motif.annotate.rules import RulesAnnotator
 from motif.cli import command
 from motif.errors import ConfigError
+from motif.extensions import make_extension
 from motif.games.game import find_game
 from motif.pairs_dataset import PairsDataset
 from motif.preference.chunk import PreferenceChunk
@@ -35,7 +36,10 @@ def make_annotator(config: AnnotationConfig) -> Annotator:
         return make_language_model_annotator(config)
     if config.annotator_type == "rules":
         return RulesAnnotator(config.goal_key, config.rules_file or find_game(config.game).rules)
-    return ScoreAnnotator() if config.annotator_type == "score" else ReturnAnnotator()
+    if config.annotator_type in ("score", "return"):
+        return ScoreAnnotator() if config.annotator_type == "score" else ReturnAnnotator()
+    annotator: Annotator = make_extension("--annotator-type", config.annotator_type, {})
+    return annotator
 
 
 def annotate(config: AnnotationConfig) -> int:

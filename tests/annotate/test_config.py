@@ -63,7 +63,10 @@ def test_default_names(line: str, name: str) -> None:
         ("--use-messages maybe", "expected True or False"),
         ("--custom-annotator-string a/b", "cannot be the name of a label set"),
         ("--llm-size 8", "invalid choice"),
-        ("--annotator-type gpt", "invalid choice"),
+        (
+            "--annotator-type gpt",
+            "--annotator-type gpt: there is llama, rules",
+        ),
     ],
 )
 def test_bad_values_are_named(line: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
