@@ -32,7 +32,8 @@ LEARNT = (
     "gae_lambda learning_rate lr_schedule lr_schedule_kl_threshold lr_adaptive_min "
     "lr_adaptive_max max_grad_norm batch_size num_batches_per_epoch num_epochs rollout "
     "shuffle_minibatches exploration_loss exploration_loss_coeff value_loss_coeff kl_loss_coeff "
-    "value_bootstrap ppo_clip_ratio ppo_clip_value with_vtrace vtrace_rho vtrace_c num_policies with_pbt"
+    "value_bootstrap ppo_clip_ratio ppo_clip_value with_vtrace vtrace_rho vtrace_c "
+    "num_policies with_pbt"
 )
 
 
