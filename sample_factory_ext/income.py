@@ -9,6 +9,7 @@ import numpy as np
 from sample_factory.utils.attr_dict import AttrDict
 from tqdm import tqdm
 
+from motif.device import resolve_device
 from motif.errors import CheckpointError
 from motif.games.game import find_game
 from motif.messages import decode
@@ -22,7 +23,12 @@ SEED = 777
 
 
 def play_for_income(
-    run_folder: Path, *, games: int, policies: int, reward_dir: str | None = None
+    run_folder: Path,
+    *,
+    games: int,
+    policies: int,
+    reward_dir: str | None = None,
+    device: str = "cpu",
 ) -> list[Income]:
     """Play ``games`` with each of up to ``policies`` checkpoints, evenly spaced, first and last in.
 
@@ -46,7 +52,7 @@ def play_for_income(
     try:
         with tqdm(total=len(chosen) * games, unit="game", desc="playing") as bar:
             for index in chosen:
-                player = CheckpointPlayer(run_folder, "cpu", steps[index])
+                player = CheckpointPlayer(run_folder, resolve_device(device), steps[index])
                 played = []
                 for number in range(games):
                     seed = SEED + number

@@ -13,49 +13,11 @@ sums that scripts.collect_pairs_dataset put into collection.json, and names what
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from motif.cli import option, parse_config, run
-from motif.pairs_dataset import check_sums
-from motif.results.dataset_facts import gather_facts
-from motif.results.datasheet import draw_datasheet, to_markdown, write_between_markers
-
-
-@dataclass(frozen=True)
-class DescriptionConfig:
-    """What to describe, and where to write it."""
-
-    directory: str = option("motif_dataset", "folder of the dataset")
-    output: str | None = option(None, "Markdown file; default: printed")
-    picture: str | None = option(None, "PNG file; the Markdown shows it")
-    check: bool = option(False, "only compare the arrays with their sums, write nothing")
-
-
-def describe(config: DescriptionConfig) -> None:
-    """Read, then write or print; or check."""
-    if config.check:
-        start = time.monotonic()
-        size = f"{check_sums(config.directory) / 1e6:,.0f} MB"
-        seconds = time.monotonic() - start
-        print(f"arrays in {config.directory} are as collected: {size}, {seconds:.1f} s")
-        return
-    facts = gather_facts(config.directory)
-    text = to_markdown(facts)
-    if config.picture:
-        draw_datasheet(Path(config.picture), facts)
-        here = Path(config.output).parent if config.output else Path()
-        link = Path(os.path.relpath(config.picture, here)).as_posix()
-        text = f"![messages, levels, scores, labels]({link})\n\n{text}"
-    if config.output:
-        write_between_markers(Path(config.output), text)
-        print(f"{facts.pairs:,} pairs described in {config.output}")
-    else:
-        print(text)
+from motif.cli import parse_config, run
+from motif.results.datasheet import DescriptionConfig, describe
 
 
 def main(argv: Sequence[str] | None = None) -> int:

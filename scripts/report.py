@@ -12,154 +12,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from motif import messages
-from motif.cli import option, parse_config, run
-from motif.errors import CheckpointError, ConfigError, PreferenceError
-from motif.messages import printable
-from motif.pairs_dataset import PairsDataset
-from motif.results.income import INCOME_FILE, Income, read_income
-from motif.results.page import write_page
-from motif.results.reward_sections import PairAgreement, RewardView, reward_sections
-from motif.results.run_sections import run_sections
-from motif.results.runs import Run, read_run
-from motif.reward.checkpoint import LoadedReward, load_reward_model
-from motif.reward.held_out import evaluate_held_out
+from motif.cli import parse_config, run
+from motif.results.income import Income
+from motif.results.run_report import ReportConfig, write_report
 
 
-@dataclass(frozen=True)
-class ReportConfig:
-    """What the page is about."""
-
-    run: Path = option(Path("train_dir/rl_saving_dir/standard_motif"), "folder of the RL run")
-    compare: Sequence[Path] = option((), "other RL runs to draw beside it", nargs="*", type=Path)
-    reward_dir: Sequence[str] = option(
-        (), "reward models, side by side; without it the run's own", nargs="*", type=str
-    )
-    dataset: str | None = option(
-        None, "pairs dataset: how common messages are, agreement; default: the reward model's"
-    )
-    play: int = option(0, "play so many games with each policy, to see which messages pay")
-    policies: int = option(5, "play with so many checkpoints, evenly spaced")
-    output: Path | None = option(None, "the page; default: report.html in the run folder")
-
-    def __post_init__(self) -> None:
-        if self.play < 0:
-            raise ConfigError(f"--play {self.play}: games, 0 or more")
-        if self.policies < 2:
-            raise ConfigError(f"--policies {self.policies}: 2 or more, an early and a late one")
-
-
-def report(config: ReportConfig) -> Path:
-    """Write the page; its path.
-
-    Raises:
-        MotifError: a run, a reward model or the dataset is missing or damaged.
-    """
-    main_run = read_run(config.run)
-    runs = _distinct([main_run, *map(read_run, config.compare)], [config.run, *config.compare])
-    incomes = _incomes(config)
-    sections = run_sections(runs[0], runs[1:], incomes)
-    views, agreement = _reward_views(config, runs[0])
-    if views:
-        sections += reward_sections(views, agreement)
-    path = config.output or config.run / "report.html"
-    subtitle = f"{main_run.task}, {main_run.steps:,} environment steps; {config.run}"
-    write_page(path, f"Motif: {runs[0].name}", subtitle, sections)
-    return path
-
-
-def _distinct(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
-    """Runs of one name get their folder's path as name."""
-    names = [run.name for run in runs]
-    if len(set(names)) == len(names):
-        return list(runs)
-    return [Run(str(path), run.config, run.episodes) for run, path in zip(runs, folders)]
-
-
-def _incomes(config: ReportConfig) -> list[Income]:
-    if not config.play:
-        return read_income(config.run / INCOME_FILE)
+def play(config: ReportConfig) -> list[Income]:
+    """Play with policies of the run, which takes Sample Factory."""
     from sample_factory_ext.income import play_for_income
 
-    reward_dir = config.reward_dir[0] if config.reward_dir else None
     return play_for_income(
-        config.run, games=config.play, policies=config.policies, reward_dir=reward_dir
+        config.run,
+        games=config.play,
+        policies=config.policies,
+        reward_dir=config.reward_dir[0] if config.reward_dir else None,
+        device=config.device,
     )
-
-
-def _reward_views(
-    config: ReportConfig, main_run: Run
-) -> tuple[list[RewardView], PairAgreement | None]:
-    """The reward models, on the messages of the dataset or, without one, on their training's."""
-    own = main_run.config.get("reward_dir") if main_run.config.get("llm_reward") else None
-    folders = list(config.reward_dir) or ([own] if own else [])
-    if not folders:
-        return [], None
-    loaded = [load_reward_model(folder) for folder in folders]
-    for model in loaded:
-        if model.config.get("use_blstats"):
-            raise CheckpointError(
-                f"{model.path} reads the status line beside the message: a message alone has no "
-                "reward; name another with --reward_dir"
-            )
-    dataset = _dataset(config.dataset, loaded[0].config.get("dataset_dir"))
-    if dataset is not None:
-        distinct, index = messages.unique(dataset.messages)
-        counts = np.bincount(index.ravel(), minlength=len(distinct))
-    else:
-        distinct, counts = loaded[0].train_messages, None
-    if not len(distinct):
-        raise CheckpointError(
-            f"{loaded[0].path} holds no messages, like every imported or exported model; name a "
-            "dataset: --dataset DIR"
-        )
-    quantile = float(main_run.config.get("eps_threshold_quantile", 0.5))
-    views = [
-        RewardView(
-            name=Path(folder).name,
-            texts=[messages.decode(message) for message in distinct],
-            rewards_U=model.score(distinct).astype(np.float64),
-            mean=model.mean,
-            deviation=model.variance**0.5,
-            threshold=model.threshold(quantile),
-            quantile=quantile,
-            counts_U=counts,
-        )
-        for folder, model in zip(folders, loaded)
-    ]
-    return views, None if dataset is None else _agreement(loaded[0], dataset)
-
-
-def _dataset(named: str | None, trained_on: str | None) -> PairsDataset | None:
-    """The dataset that is named; else the one of training, if it is still there."""
-    if named:
-        return PairsDataset(named)
-    if trained_on and Path(trained_on, "data").is_dir():
-        return PairsDataset(trained_on)
-    return None
-
-
-def _agreement(loaded: LoadedReward, dataset: PairsDataset) -> PairAgreement | None:
-    """Agreement on held-out pairs; None, said on stderr, if none is known to be held out."""
-    try:
-        result = evaluate_held_out(loaded, dataset.directory)
-    except (CheckpointError, PreferenceError) as error:
-        print(f"without agreement with labels: {printable(str(error))}", file=sys.stderr)
-        return None
-    return PairAgreement(result.agrees_N, result.rarest_N)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def command() -> None:
-        path = report(parse_config(ReportConfig, argv, __doc__))
-        print(f"written to {path}; open it in a browser")
-
-    return run(command)
+    config = parse_config(ReportConfig, argv, __doc__)
+    return run(lambda: print(f"written to {write_report(config, play)}; open it in a browser"))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ ROOMS = {  # folders of motif, and the rooms that each may import when it runs
     "collect": {"games", "play", "intrinsic"},
     "annotate": {"games", "preference"},
     "reward": {"preference"},
-    "results": {"games", "preference"},
+    "results": {"games", "preference", "reward"},
 }
 HEAVY = ("nle", "gymnasium", "sample_factory", "vllm")
 

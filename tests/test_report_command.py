@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rl_command import short_games
 
+from motif.results import run_report
 from motif.reward.checkpoint import load_reward_model
 from scripts import report
 
@@ -33,7 +35,7 @@ def sections(page: str) -> list[str]:
 def test_all_of_it(run_folder, reward_folder, tmp_path, capsys):
     other = tmp_path / "gold"
     shutil.copytree(reward_folder, other)
-    flags = ["--run", str(run_folder), "--play", "2", "--policies", "2"]
+    flags = ["--run", str(run_folder), "--play", "2", "--policies", "2", "--device", "cpu"]
     with short_games(15):
         assert report.main([*flags, "--reward_dir", str(reward_folder), str(other)]) == 0
     assert f"written to {run_folder}/report.html" in capsys.readouterr().out
@@ -105,7 +107,7 @@ def test_changed_labels_are_not_compared(run_folder, make_labelled_dataset, caps
 def test_a_reward_of_more_than_messages_is_refused(run_folder, reward_folder, capsys, monkeypatch):
     loaded = load_reward_model(reward_folder)
     reads_more = dataclasses.replace(loaded, config={**loaded.config, "use_blstats": True})
-    monkeypatch.setattr(report, "load_reward_model", lambda folder: reads_more)
+    monkeypatch.setattr(run_report, "load_reward_model", lambda folder, device: reads_more)
     assert report.main(["--run", str(run_folder)]) == 2
     assert "reads the status line beside the message" in capsys.readouterr().err
 
@@ -128,6 +130,11 @@ def _page(run_folder) -> str:
         ("--run /nowhere", "no RL run in /nowhere"),
         ("--reward_dir /nowhere", "no reward folder /nowhere"),
         ("--dataset /nowhere", "no dataset in /nowhere"),
+        pytest.param(
+            "--device gpu",
+            "--device gpu: torch sees no GPU here; use --device cpu or auto",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
     ],
 )
 def test_what_is_missing_is_named_and_nothing_written(run_folder, flags, message, capsys):

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from motif.atomic_write import atomic_write, write_json
+from motif.cli import command, option
 from motif.errors import ConfigError
 from motif.results.episodes import FloatArray
-from motif.results.results_file import Results
+from motif.results.results_file import Results, write_results
 from motif.results.runs import Run, read_run
 
 GAMES = 100  # a point of a curve is the mean of the last so many games that ended by then
@@ -23,6 +24,19 @@ COLUMNS = (
     *("score", "dlvl", "gold", "xlvl", "scout"),
 )
 MACHINE = ("train_dir", "git_repo_name", "command_line", "cli_args")  # settings left out of JSON
+
+
+@dataclass(frozen=True)
+class CollectResultsConfig:
+    """Which runs, and where to."""
+
+    run: Sequence[str] = option((), "run folders, or method=folder", nargs="+", type=str)
+    output: Path = option(Path("motif_results.pkl"), "the file of all curves")
+    csv_dir: Path = option(Path("docs/results"), "folder of the CSV and JSON of each curve")
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise ConfigError("--run: name one run folder or more")
 
 
 @dataclass(frozen=True)
@@ -118,3 +132,21 @@ def write_csv(path: Path, header: Sequence[str], rows: Any) -> None:
         writer.writerow(header)
         for row in rows:
             writer.writerow([v if isinstance(v, str) else f"{v:.6g}" for v in row])
+
+
+def collect_results(config: CollectResultsConfig) -> None:
+    """Write the results and the CSV files.
+
+    Raises:
+        MotifError: a run is missing or damaged, or two are of one method, task and seed.
+    """
+    curves = [read_curve(text) for text in config.run]
+    results = as_results(curves)
+    for curve in curves:
+        write_curve(config.csv_dir, curve)
+    write_results(config.output, results)
+    for task, methods in results.items():
+        for method, seeds in methods.items():
+            print(f"{task}: {method}, {len(seeds['returns'])} seeds")
+    print(f"written to {config.output} and {config.csv_dir}")
+    print(f"next: {command('plots', results=config.output)}")

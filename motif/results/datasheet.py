@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from motif.atomic_write import atomic_write
+from motif.cli import option
 from motif.drawing import COLORS, LABEL_COLORS, new_figure, save_picture, stacked_bars
 from motif.errors import ConfigError
 from motif.messages import decode
-from motif.results.dataset_facts import STATUS, DatasetFacts, Distribution
+from motif.pairs_dataset import check_sums
+from motif.results.dataset_facts import STATUS, DatasetFacts, Distribution, gather_facts
 from motif.results.report import shown as one_line
 from motif.templates import TEMPLATES
 
@@ -29,6 +34,38 @@ PLAYER_COLUMNS = {
     "median_score": "median score",
     "mean_deepest_level": "mean deepest level",
 }
+
+
+@dataclass(frozen=True)
+class DescriptionConfig:
+    """What to describe, and where to write it."""
+
+    directory: str = option("motif_dataset", "folder of the dataset")
+    output: str | None = option(None, "Markdown file; default: printed")
+    picture: str | None = option(None, "PNG file; the Markdown shows it")
+    check: bool = option(False, "only compare the arrays with their sums, write nothing")
+
+
+def describe(config: DescriptionConfig) -> None:
+    """Read, then write or print; or check."""
+    if config.check:
+        start = time.monotonic()
+        size = f"{check_sums(config.directory) / 1e6:,.0f} MB"
+        seconds = time.monotonic() - start
+        print(f"arrays in {config.directory} are as collected: {size}, {seconds:.1f} s")
+        return
+    facts = gather_facts(config.directory)
+    text = to_markdown(facts)
+    if config.picture:
+        draw_datasheet(Path(config.picture), facts)
+        here = Path(config.output).parent if config.output else Path()
+        link = Path(os.path.relpath(config.picture, here)).as_posix()
+        text = f"![messages, levels, scores, labels]({link})\n\n{text}"
+    if config.output:
+        write_between_markers(Path(config.output), text)
+        print(f"{facts.pairs:,} pairs described in {config.output}")
+    else:
+        print(text)
 
 
 def to_markdown(facts: DatasetFacts) -> str:

@@ -1,4 +1,4 @@
-"""An RL run fADDED_LATER as results see it: its settings and its games."""
+"""An RL run folder as results see it: its settings and its games."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from motif.results.episodes import (
 
 @dataclass(frozen=True)
 class Run:
-    """One RL run: ``config.json`` and ``episodes.csv`` of its fADDED_LATER."""
+    """One RL run: ``config.json`` and ``episodes.csv`` of its folder."""
 
     name: str
     config: Mapping[str, Any]
@@ -48,28 +48,28 @@ class Run:
 ADDED_LATER = {"game": "nethack", "bonus": "", "bonus_reward": 0.0}  # what older runs did
 
 
-def read_run(fADDED_LATER: Path) -> Run:
-    """Read a run fADDED_LATER, without Sample Factory.
+def read_run(folder: Path) -> Run:
+    """Read a run folder, without Sample Factory.
 
     Raises:
         CheckpointError: it holds no run, or a damaged one.
     """
-    config = read_run_config(fADDED_LATER)
-    name = config.get("experiment") or fADDED_LATER.name
-    return Run(str(name), config, read_episodes(fADDED_LATER / "episodes.csv"))
+    config = read_run_config(folder)
+    name = config.get("experiment") or folder.name
+    return Run(str(name), config, read_episodes(folder / "episodes.csv"))
 
 
-def read_run_config(fADDED_LATER: Path) -> dict[str, Any]:
+def read_run_config(folder: Path) -> dict[str, Any]:
     """The settings that an RL run was trained with.
 
     Raises:
-        CheckpointError: the fADDED_LATER holds no RL run, or its ``config.json`` is damaged.
+        CheckpointError: the folder holds no RL run, or its ``config.json`` is damaged.
     """
-    path = fADDED_LATER / "config.json"
+    path = folder / "config.json"
     if not path.is_file():
-        train = command("agent", train_dir=fADDED_LATER.parent, experiment=fADDED_LATER.name)
+        train = command("agent", train_dir=folder.parent, experiment=folder.name)
         raise CheckpointError(
-            f"no RL run in {fADDED_LATER} (config.json is missing); train one: {train} …"
+            f"no RL run in {folder} (config.json is missing); train one: {train} …"
         )
     way_out = "restore it, or delete it and give scripts.main all the flags of the run again"
     return ADDED_LATER | read_json(path, error=CheckpointError, way_out=way_out)
