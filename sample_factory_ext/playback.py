@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from motif.games.game import check_task, find_game
 from motif.play.rollout import Episode, Step, play_episode, seeded
 from motif.play.watchers import GifMaker, Recorder, Statistics, Terminal, Watcher
 from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
+from sample_factory_ext.evaluation_flags import EvaluationFlags
 from sample_factory_ext.income import rewarded_settings
 from sample_factory_ext.player import CheckpointPlayer
 
@@ -22,7 +24,7 @@ MAX_EPISODES = 100
 
 
 @dataclass(frozen=True)
-class PlaybackConfig:
+class PlaybackConfig(EvaluationFlags):
     """What to play and how to show it."""
 
     train_dir: str = option("train_dir/rl_saving_dir", "where RL runs are")
@@ -44,6 +46,7 @@ class PlaybackConfig:
     algo: str | None = option(None, "accepted; the run knows it")
 
     def __post_init__(self) -> None:
+        self.refuse_others()
         if not 1 <= self.num_episodes <= MAX_EPISODES:
             raise ConfigError(f"--num_episodes {self.num_episodes}: 1 to {MAX_EPISODES}")
         if self.sleep < 0:
@@ -62,6 +65,7 @@ def play(config: PlaybackConfig) -> list[Episode]:
     Raises:
         CheckpointError: the run, its policy or the reward model isn't there or is damaged.
     """
+    config = replace(config, **config.as_ours(config.run_folder))
     cfg = _settings(config)
     game = find_game(cfg.game)
     check_task(game, cfg.root_env, "--task")
@@ -89,6 +93,8 @@ def play(config: PlaybackConfig) -> list[Episode]:
             episodes.append(_watch(steps, number, watchers))
             if config.stats:
                 statistics.write(config.stats)
+            if sum(episode.length for episode in episodes) >= (config.max_num_frames or math.inf):
+                break
             if config.render and sys.stdin.isatty() and number + 1 < config.num_episodes:
                 input("Enter: next episode, Ctrl-C: stop ")
     finally:

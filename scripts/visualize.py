@@ -10,6 +10,8 @@ episode ends with its 100 most frequent messages. Without a terminal nothing wai
     --stats FILE        returns, score, depth, gold, level, turns, success rate as JSON
     --task NAME         the agent on another task than its own
     --render False      no picture in the terminal
+
+Sample Factory's flags for evaluation (--no_render, --save_video …) are taken, or explained.
 """
 
 from __future__ import annotations

@@ -206,3 +206,44 @@ def test_a_gpu_that_is_not_there(rl_run, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert watch(rl_run, "--device", "gpu") == 2
     assert "error: --device gpu: torch sees no GPU here" in capsys.readouterr().err
+
+
+# Sample Factory's flags for evaluation
+
+
+def test_sample_factorys_flags_stand_for_ours(rl_run, tmp_path, capsys):
+    run = shutil.copytree(rl_run, tmp_path / "run")
+    flags = "--no_render --save_video --video_name film.mp4 --video_frames 4 --fps 1000 "
+    flags += "--max_num_episodes 3 --load_checkpoint_kind latest --policy_index 0 "
+    flags += "--eval_deterministic False --train_script x --enjoy_script y"
+    assert watch(run, *flags.split()) == 0
+    out = capsys.readouterr().out
+    assert "\033" not in out
+    assert re.findall(r"episode (\d):", out) == ["1", "2", "3"]
+    assert Image.open(run / "film.gif").n_frames == 4
+
+
+@pytest.mark.parametrize("frames, episodes", [(1, 1), (15, 1), (16, 2), (10**9, 2)])
+def test_no_episode_begins_after_so_many_steps(rl_run, capsys, frames, episodes):
+    assert watch(rl_run, "--no_render", "--max_num_frames", str(frames)) == 0  # of 15 steps each
+    assert len(re.findall(r"episode \d:", capsys.readouterr().out)) == episodes
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ("--load_checkpoint_kind best", "--load_checkpoint_kind best: visualize plays the last"),
+        ("--policy_index 1", "--policy_index 1: visualize plays the last checkpoint of the run's"),
+        ("--eval_deterministic True", "--eval_deterministic True: actions are sampled, as in"),
+        ("--eval_env_frameskip 4", "--eval_env_frameskip 4: a step of the game is a step of the"),
+        ("--push_to_hub", "--push_to_hub True: nothing is uploaded; scripts.export_model makes"),
+        ("--max_num_episodes 1000", "--num_episodes 1000: 1 to 100"),
+    ],
+)
+def test_evaluation_that_cannot_be_had_is_explained(rl_run, capsys, flags, message):
+    try:
+        status = watch(rl_run, *flags.split())
+    except SystemExit as stopped:  # as argparse ends
+        status = stopped.code
+    assert status == 2
+    assert f"error: {message}" in capsys.readouterr().err
