@@ -75,6 +75,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Take hyphens for underscores in the names of flags."""
         args = [_underscored(argument) for argument in (sys.argv[1:] if args is None else args)]
         return super().parse_known_args(args, namespace)
 

@@ -112,14 +112,17 @@ class Folders:
 
     @property
     def dataset(self) -> Path:
+        """Where the pairs are unpacked to."""
         return self.root / "motif_dataset"
 
     @property
     def reward_run(self) -> Path:
+        """The run of the reward model."""
         return self.root / "reward_saving_dir" / "standard_reward"
 
     @property
     def agent_run(self) -> Path:
+        """The run of the agent."""
         return self.root / "rl_saving_dir" / "standard_motif"
 
 

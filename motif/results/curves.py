@@ -51,6 +51,7 @@ class Curve:
 
     @property
     def file_name(self) -> str:
+        """Where its CSV file goes, without the ending."""
         return f"{self.task}/{self.method}_seed{self.seed}"
 
 

@@ -31,6 +31,7 @@ class Run:
 
     @property
     def task(self) -> str:
+        """The task that it was trained on."""
         return str(self.config.get("root_env", "?"))
 
     @property
