@@ -12,6 +12,7 @@ import numpy as np
 
 from motif.annotate.captions import caption
 from motif.drawing import LABEL_COLORS, new_figure, save_picture, stacked_bars
+from motif.intervals import wilson
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference, count_labels
@@ -55,11 +56,7 @@ def position_bias(labels: LabelArray) -> PositionBias:
     total = int(first + second)
     if not total:
         return PositionBias(math.nan, 0.0, 1.0)
-    share, z = first / total, 1.96
-    center = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    half /= 1 + z * z / total
-    return PositionBias(float(share), float(center - half), float(center + half))
+    return PositionBias(float(first / total), *wilson(int(first), total))
 
 
 def compare(one: LabelArray, other: LabelArray) -> Agreement:

@@ -13,6 +13,7 @@ import numpy as np
 from motif.atomic_write import write_json
 from motif.games.game import GameAdapter
 from motif.games.nethack.kinds import count_kinds
+from motif.intervals import wilson
 from motif.messages import decode, printable
 from motif.play.gif import Screen, with_caption, write_gif
 from motif.play.replay import Replay
@@ -26,7 +27,6 @@ from motif.play.terminal import (
     SHOW_CURSOR,
     screen_text,
 )
-from motif.results.intervals import wilson
 
 MESSAGES_SHOWN = 100
 GIF_MILLISECONDS = 100  # a step

@@ -69,19 +69,8 @@ def interval_of_mean(seeds: FloatArray) -> tuple[FloatArray, FloatArray]:
     return low, high
 
 
-def final_returns(results: Results) -> dict[str, dict[str, FloatArray]]:
-    """The last value of each seed's curve, by task and method."""
-    return {
-        task: {
-            method: np.array([values[-1] for values in curves["returns"] if values])
-            for method, curves in methods.items()
-        }
-        for task, methods in results.items()
-    }
-
-
 def normalised_scores(results: Results) -> dict[str, FloatArray]:
-    """(seeds, tasks) for each method, over the tasks that all methods have.
+    """(seeds, tasks) for each method, over the tasks that all methods have: last values of curves.
 
     A success task's return is divided by that of a success, the score task's by the best method's
     mean. With different numbers of seeds the first are taken.
@@ -89,31 +78,27 @@ def normalised_scores(results: Results) -> dict[str, FloatArray]:
     Raises:
         ConfigError: no task has all methods.
     """
-    finals = final_returns(results)
-    methods = sorted({method for by_method in finals.values() for method in by_method})
-    tasks = [
-        task
-        for task, by_method in sorted(finals.items())
-        if all(len(by_method.get(method, ())) for method in methods)
-    ]
+    finals = {
+        (task, method): np.array([values[-1] for values in curves["returns"] if values])
+        for task, by_method in sorted(results.items())
+        for method, curves in by_method.items()
+    }
+    methods = sorted({method for _, method in finals})
+    tasks = [t for t in sorted(results) if all(len(finals.get((t, m), ())) for m in methods)]
     if not tasks:
         raise ConfigError(
             f"no task has finished games of all methods ({', '.join(methods)}); aggregates need one"
         )
-    scales = {task: _scale(task, finals[task]) for task in tasks}
+    scales = dict.fromkeys(tasks, SUCCESS_RETURN)
+    if SCORE_TASK in scales:
+        best = max(float(finals[SCORE_TASK, method].mean()) for method in methods)
+        scales[SCORE_TASK] = best if best > 0 else 1.0
     scores = {}
     for method in methods:
-        seeds = min(len(finals[task][method]) for task in tasks)
-        rows = [finals[task][method][:seeds] / scales[task] for task in tasks]
+        seeds = min(len(finals[task, method]) for task in tasks)
+        rows = [finals[task, method][:seeds] / scales[task] for task in tasks]
         scores[method] = np.stack(rows, axis=1)
     return scores
-
-
-def _scale(task: str, by_method: Mapping[str, FloatArray]) -> float:
-    if task != SCORE_TASK:
-        return SUCCESS_RETURN
-    best = max(float(values.mean()) for values in by_method.values())
-    return best if best > 0 else 1.0
 
 
 def aggregate(scores: Mapping[str, FloatArray]) -> dict[str, dict[str, Estimate]]:
@@ -131,14 +116,8 @@ def aggregate(scores: Mapping[str, FloatArray]) -> dict[str, dict[str, Estimate]
         ) from None
 
     def measure(scores_RT: FloatArray) -> FloatArray:
-        return np.array(
-            [
-                metrics.aggregate_median(scores_RT),
-                metrics.aggregate_iqm(scores_RT),
-                metrics.aggregate_mean(scores_RT),
-                metrics.aggregate_optimality_gap(scores_RT, 1.0),
-            ]
-        )
+        measures = (getattr(metrics, f"aggregate_{name}") for name in AGGREGATES)
+        return np.array([measured(scores_RT) for measured in measures])
 
     before = np.random.get_state()
     np.random.seed(0)  # rliable takes a random_state, but draws from numpy's global one

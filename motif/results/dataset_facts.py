@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from motif import blstats, messages
 from motif.games.nethack.kinds import KINDS
@@ -20,7 +18,7 @@ from motif.preference.label_set import find_label_sets, load_preferences
 from motif.preference.labels import count_labels
 from motif.types import AnyArray, IndexArray, MessageArray
 
-PAIRS_AT_ONCE = 1 << 14
+NO_ENTRIES = np.empty(0)
 
 EVENTS = {  # what the release's paper rewards, and the kind of message that shows it
     "the player kills something": "kills a monster",
@@ -41,40 +39,23 @@ OF_GAMES = {  # of the whole game that a side comes from
 
 
 class Distribution:
-    """Distinct values, and how often each occurs."""
+    """Distinct values, ascending, and how often each occurs."""
 
-    def __init__(self) -> None:
-        self._counts: Counter[float] = Counter()
-
-    def add(self, block: AnyArray) -> None:
-        """Count every entry of ``block``, of whatever shape."""
-        values, counts = np.unique(block, return_counts=True)
-        for value, count in zip(values.tolist(), counts.tolist()):
-            self._counts[value] += count
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """Ascending."""
-        return np.array(sorted(self._counts), dtype=np.float64)
-
-    @property
-    def counts(self) -> IndexArray:
-        """One for each of ``values``."""
-        return np.array([self._counts[value] for value in sorted(self._counts)], dtype=np.int64)
+    def __init__(self, entries: AnyArray = NO_ENTRIES) -> None:
+        self._entries = np.asarray(entries, dtype=np.float64).ravel()
+        self.values, self.counts = np.unique(self._entries, return_counts=True)
 
     @property
     def mean(self) -> float:
         """NaN if there are no entries."""
-        total = self.counts.sum()
-        return float(self.values @ self.counts / total) if total else float("nan")
+        return float(self._entries.mean()) if len(self._entries) else float("nan")
 
     def quantiles(self, shares: Sequence[float]) -> list[float]:
         """For each share the smallest value such that as many entries do not exceed it."""
-        values, reached = self.values, self.counts.cumsum()
-        if not len(values):
+        if not len(self._entries):
             return [float("nan")] * len(shares)
-        ranks = np.searchsorted(reached, np.array(shares) * reached[-1])
-        return [float(value) for value in values[np.minimum(ranks, len(values) - 1)]]
+        found: list[float] = np.quantile(self._entries, shares, method="inverted_cdf").tolist()
+        return found
 
 
 @dataclass(frozen=True)
@@ -106,8 +87,8 @@ class DatasetFacts:
 def gather_facts(directory: str | Path) -> DatasetFacts:
     """Read a dataset of the layout, ours or the release's.
 
-    Blocks are read one after the other; what stays in memory is 8 bytes an observation (which
-    distinct message it is) and the distinct messages. Pages of the files are the kernel's to drop.
+    What stays in memory is 8 bytes an observation and array, and the distinct messages. Pages of
+    the files are the kernel's to drop.
 
     Raises:
         DatasetError: the dataset, or its ``collection.json``, is damaged.
@@ -147,13 +128,8 @@ def _count_events(unique_UC: MessageArray, index_NPT: IndexArray) -> dict[str, i
 
 def _distributions(pairs: PairsDataset) -> dict[str, Distribution]:
     """Of the status numbers and the games' totals that the dataset has."""
-    columns = STATUS if "blstats" in pairs.arrays else {}
+    found = {}
+    if "blstats" in pairs.arrays:
+        found = {name: Distribution(pairs["blstats"][..., at]) for name, at in STATUS.items()}
     totals = {name: key for name, key in OF_GAMES.items() if key in pairs.arrays}
-    found = {name: Distribution() for name in (*columns, *totals)}
-    for start in tqdm(range(0, len(pairs), PAIRS_AT_ONCE), unit="block", desc="status"):
-        rows = slice(start, start + PAIRS_AT_ONCE)
-        for name, column in columns.items():
-            found[name].add(pairs["blstats"][rows, ..., column])
-        for name, key in totals.items():
-            found[name].add(pairs[key][rows])
-    return found
+    return found | {name: Distribution(pairs[key]) for name, key in totals.items()}

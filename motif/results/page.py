@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from motif.atomic_write import atomic_write
 from motif.drawing import as_svg
+from motif.intervals import wilson
 from motif.messages import printable
-from motif.results.intervals import wilson
 from motif.templates import TEMPLATES, shown
 
 if TYPE_CHECKING:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from motif.errors import ConfigError, MissingPackageError
 from motif.results.aggregates import aggregate, mean_curve, normalised_scores
+from motif.results.results_file import read_results
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def curves_of(*finals: float) -> dict:
@@ -72,6 +77,18 @@ def test_aggregates_of_rliable():
     for estimate in values.values():
         assert estimate.low <= estimate.value <= estimate.high
     assert aggregate(scores)["motif"] == values  # the same intervals again
+
+
+def test_the_published_aggregates_are_those_of_the_published_results():
+    pytest.importorskip("rliable")
+    estimates = aggregate(normalised_scores(read_results(ROOT / "motif_results.pkl")))
+    with (ROOT / "docs/results/plots/aggregates.csv").open() as file:
+        published = list(csv.DictReader(file))
+    assert len(published) == sum(map(len, estimates.values()))
+    for row in published:
+        estimate = estimates[row["method"]][row["aggregate"]]
+        for name in ("value", "low", "high"):
+            assert getattr(estimate, name) == pytest.approx(float(row[name]), rel=1e-5)
 
 
 def test_without_rliable(monkeypatch):

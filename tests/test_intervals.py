@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motif.results.intervals import wilson
+from motif.intervals import wilson
 
 
 @pytest.mark.parametrize(

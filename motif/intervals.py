@@ -10,7 +10,8 @@ Z_95 = 1.959964  # of the normal distribution, two-sided
 def wilson(successes: float, trials: int) -> tuple[float, float]:
     """95 % interval of a success rate (Wilson 1927); (0, 1) without a trial.
 
-    Unlike the plain normal interval it stays within 0 and 1 and is sound for few trials.
+    Unlike the plain normal interval it stays within 0 and 1 and is sound for few trials. Successes
+    may be halves (equal rewards agree with half a label), which scipy's binomtest does not take.
     """
     if trials == 0:
         return 0.0, 1.0
