@@ -15,25 +15,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from motif.atomic_write import atomic_write
 from motif.cli import option, parse_config, run
-from motif.errors import ConfigError
+from motif.pipeline import Records, Stage, run_stages
 from motif.results.aggregates import interval_of_mean
 from motif.results.curves import method_of, write_csv
 from motif.results.page import Cell
-from motif.results.runs import Run, read_run
-from scripts.quickstart import Stage, run_stage
+from motif.results.runs import read_run
 
-SEEDS = (1, 2, 3)
 TASKS = {"NetHackScore-v1": 600_000, "NetHackStaircase-v1": 300_000}  # environment steps of a run
 EXTRINSIC = {"NetHackScore-v1": 0.1, "NetHackStaircase-v1": 10.0}  # the paper's coefficients
 METHODS = {  # factor of the task's coefficient, coefficient of the intrinsic reward
@@ -43,31 +38,25 @@ METHODS = {  # factor of the task's coefficient, coefficient of the intrinsic re
 }
 GOALS = ("defaultgoal", "gold", "combat", "stairs")  # each steers agents by its reward alone
 STEERING_STEPS = 300_000
-STEERING_GAMES = 20  # played with each of these agents after training
 BEHAVIOUR = ("gold", "kills a monster", "deepest", "length", "intrinsic_return")
-
-REWARD = {"batch_size": 256, "reward_lr": 1e-3, "num_epochs": 8, "seed": 777}
-AGENT = {
-    "algo": "APPO",
-    "env": "nle_fixed_eat_action",
-    "num_workers": 2,
-    "num_envs_per_worker": 32,
-    "batch_size": 1024,
-    "reward_scale": 0.1,
-    "obs_scale": 255.0,
-    "beta_count_exponent": 3,
-    "eps_threshold_quantile": 0.5,
-    "save_every_steps": 50_000,
-    "keep_checkpoints": 20,
-}
-SMALL_AGENT = {
-    "num_workers": 1,
-    "num_envs_per_worker": 4,
-    "batch_size": 256,
-    "decorrelate_experience_max_seconds": 0,
-}
-SMALL_STEPS, SMALL_PAIRS = 2_048, 400
 COLUMNS = ("return", "extrinsic_return", "intrinsic_return", "dlvl", "gold", "xlvl", "length")
+
+REWARD = "--batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777"
+AGENT = (
+    "--algo APPO --env nle_fixed_eat_action --num_workers 2 --num_envs_per_worker 32 "
+    "--batch_size 1024 --reward_scale 0.1 --obs_scale 255.0 --beta_count_exponent 3 "
+    "--eps_threshold_quantile 0.5 --save_every_steps 50000 --keep_checkpoints 20"
+)
+GAMES = "--num_episodes 20 --render False --seed 777"  # played with each steered agent
+SMALL = {  # what --small adds
+    "collect": "--num_pairs 400",
+    "reward": "--num_epochs 2",
+    "agent": "--num_workers 1 --num_envs_per_worker 4 --batch_size 256 --train_for_env_steps 2048 "
+    "--decorrelate_experience_max_seconds 0",
+    "games": "--num_episodes 1",
+}
+
+Row = Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
@@ -77,7 +66,7 @@ class ReproduceConfig:
     directory: Path = option(Path("runs/experiment"), "folder of everything that is made")
     dataset: Path | None = option(None, "a labelled dataset; default: the shipped one")
     annotator: str = option("rules_msg_{goal}", "name of its label sets, with {goal} in it")
-    seeds: int = option(len(SEEDS), "seeds of each method")
+    seeds: int = option(3, "seeds of each method")
     steering_seeds: int = option(3, "seeds of each goal's agents; 0: no steering")
     small: bool = option(False, "a trial of every stage, too short to learn anything")
 
@@ -113,189 +102,115 @@ def planned_runs(config: ReproduceConfig) -> Iterator[Planned]:
             yield Planned(name, task, goal, seed, STEERING_STEPS, 0.0, 0.1)
 
 
-def make_stages(config: ReproduceConfig) -> list[Stage]:
-    """All commands in order, each with what is there once it is done."""
-    dataset = config.dataset or config.directory / "motif_dataset"
-    runs = list(planned_runs(config))
-    stages = []
-
-    def add(name: str, script: str, flags: Mapping[str, Any]) -> None:
-        stages.append(Stage(name, f"scripts.{script}", flags, _marker(config, name)))
-
-    made_here = config.dataset is None and config.small
+def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
+    """All commands in order."""
+    root, small = config.directory, SMALL if config.small else dict.fromkeys(SMALL, "")
+    dataset, runs = config.dataset or root / "motif_dataset", list(planned_runs(config))
+    made_here, data = config.dataset is None and config.small, dataset / "data"
     if made_here:
-        add("collect", "collect_pairs_dataset", {"directory": dataset, "num_pairs": SMALL_PAIRS})
+        words = ["--directory", dataset, *small["collect"].split()]
+        yield Stage("collect", "scripts.collect_pairs_dataset", words, data)
     elif config.dataset is None:
-        add("unpack", "unpack_dataset", {"directory": config.directory})
+        yield Stage("unpack", "scripts.unpack_dataset", ["--directory", root], data)
     for goal in dict.fromkeys(one.goal for one in runs):
+        labels = config.annotator.format(goal=goal)
         if made_here:
-            rules = {"directory": dataset, "annotator_type": "rules", "goal_key": goal}
-            add(f"annotate_{goal}", "annotate_pairs_dataset", rules)
-        flags = {
-            "dataset_dir": dataset,
-            "annotator": config.annotator.format(goal=goal),
-            "train_dir": config.directory / "reward",
-            "experiment": goal,
-            **REWARD,
-            **({"num_epochs": 2} if config.small else {}),
-        }
-        add(f"reward_{goal}", "train_reward", flags)
+            words = ["--directory", dataset, "--annotator_type", "rules", "--goal_key", goal]
+            made = dataset / "preference" / f"{labels}.npy"
+            yield Stage(f"annotate_{goal}", "scripts.annotate_pairs_dataset", words, made)
+        words = ["--dataset_dir", dataset, "--annotator", labels, "--train_dir", root / "reward"]
+        words += ["--experiment", goal, *REWARD.split(), *small["reward"].split()]
+        made = root / "reward" / goal / "val_metrics.csv"
+        yield Stage(f"reward_{goal}", "scripts.train_reward", words, made)
     for one in runs:
-        add(one.name, "main", _agent_flags(config, one))
+        words = [*AGENT.split(), "--root_env", one.task, "--train_for_env_steps", one.steps]
+        words += ["--extrinsic_reward", one.extrinsic_reward, "--llm_reward", one.llm_reward]
+        words += ["--seed", one.seed, "--train_dir", root / "rl", "--experiment", one.name]
+        words += ["--reward_dir", root / "reward" / one.goal] if one.llm_reward else []
+        words += small["agent"].split()
+        yield Stage(one.name, "scripts.main", words, root / "rl" / one.name / "episodes.csv")
     for one in filter(lambda one: one.steers, runs):
-        flags = {
-            "train_dir": config.directory / "rl",
-            "experiment": one.name,
-            "num_episodes": 1 if config.small else STEERING_GAMES,
-            "render": False,
-            "seed": 777,
-            "stats": _statistics(config, one),
-        }
-        add(f"play_{one.name}", "visualize", flags)
-    return stages
-
-
-def _statistics(config: ReproduceConfig, planned: Planned) -> Path:
-    return config.directory / "games" / f"{planned.name}.json"
-
-
-def _marker(config: ReproduceConfig, name: str) -> Path:
-    return config.directory / "done" / name
-
-
-def _agent_flags(config: ReproduceConfig, planned: Planned) -> dict[str, Any]:
-    flags: dict[str, Any] = {
-        **AGENT,
-        **(SMALL_AGENT if config.small else {}),
-        "root_env": planned.task,
-        "train_for_env_steps": SMALL_STEPS if config.small else planned.steps,
-        "extrinsic_reward": planned.extrinsic_reward,
-        "llm_reward": planned.llm_reward,
-        "seed": planned.seed,
-        "train_dir": config.directory / "rl",
-        "experiment": planned.name,
-    }
-    if planned.llm_reward:
-        flags["reward_dir"] = config.directory / "reward" / planned.goal
-    return flags
+        made = root / "games" / f"{one.name}.json"
+        words = ["--train_dir", root / "rl", "--experiment", one.name, *GAMES.split()]
+        words += ["--stats", made, *small["games"].split()]
+        yield Stage(f"play_{one.name}", "scripts.visualize", words, made)
+    compared = [root / "rl" / one.name for one in runs if not one.steers]
+    results, rliable = root / "motif_results.pkl", importlib.util.find_spec("rliable") is not None
+    words = ["--run", *compared, "--output", results, "--csv_dir", root / "curves"]
+    yield Stage("curves", "scripts.collect_results", words, results, always=True)
+    if not rliable:
+        print("aggregates are left out: rliable is missing (pip install -e '.[plots]')")
+    words = ["--results", results, "--output_dir", root / "plots", "--aggregates", rliable]
+    yield Stage("plots", "scripts.plot_results", words, root / "plots", always=True)
 
 
 def reproduce(config: ReproduceConfig) -> int:
-    """Run what is not done, then write the table, the results and the figures."""
-    stages = make_stages(config)
-    for number, stage in enumerate(stages, start=1):
-        heading = f"[{number}/{len(stages)}] {stage.name}"
-        if is_done(stage):
-            print(f"{heading}: done", flush=True)
-            continue
-        print(f"{heading}\n$ {shlex.join(stage.command)}", flush=True)
-        status = run_stage(stage)
-        if status:
-            print(f"{stage.name} ended with status {status}; the same command goes on from here")
-            return status if status > 0 else 128 - status
-        with atomic_write(stage.makes) as temporary:
-            temporary.write_text(shlex.join(stage.command) + "\n")
-    return write_results_of(config)
+    """Run what is not done, with results and figures, then write the tables."""
+    stages, records = list(make_stages(config)), Records(config.directory / "stages.json")
+    if status := run_stages(stages, records):
+        return status
+    write_tables(config.directory, list(planned_runs(config)))
+    return 0
 
 
-def is_done(stage: Stage) -> bool:
-    """Whether ``stage`` ended well before; ``stage.makes`` then holds its command.
-
-    Raises:
-        ConfigError: it was done with another command.
-    """
-    if not stage.makes.is_file():
-        return False
-    done, command = stage.makes.read_text().strip(), shlex.join(stage.command)
-    if done != command:
-        raise ConfigError(
-            f"{stage.makes} says that {stage.name} was done with\n  {done}\nand not with\n  "
-            f"{command}\nchoose another --directory, or delete this one"
-        )
-    return True
-
-
-def write_results_of(config: ReproduceConfig) -> int:
-    """Tables, ``motif_results.pkl``, figures; the exit status."""
+def write_tables(root: Path, planned: Sequence[Planned]) -> None:
+    """``table.csv``, ``summary.csv``, and for steered agents ``steering.csv`` and its figure."""
     from motif.results.comparison_plots import save_figure, steering_figure
-    from scripts import collect_results, plot_results
 
-    planned = list(planned_runs(config))
-    folders = {one: config.directory / "rl" / one.name for one in planned}
-    rows = [_row(one, read_run(folders[one])) for one in planned]
-    _write_table(config.directory / "table.csv", rows)
-    compared_rows = [row for row, one in zip(rows, planned) if not one.steers]
-    _write_table(config.directory / "summary.csv", _summary(compared_rows))
-    if steering := [one for one in planned if one.steers]:
-        rows = _steering_rows(config, steering)
-        _write_table(config.directory / "steering.csv", rows)
-        save_figure(config.directory / "plots" / "steering", steering_figure(rows, BEHAVIOUR[:3]))
-    pickled = config.directory / "motif_results.pkl"
-    compared = [str(folders[one]) for one in planned if not one.steers]
-    tables = ["--output", str(pickled), "--csv_dir", str(config.directory / "curves")]
-    status = collect_results.main(["--run", *compared, *tables])
-    aggregates = importlib.util.find_spec("rliable") is not None
-    if not aggregates:
-        print("aggregates are left out: rliable is missing (pip install -e '.[plots]')")
-    figures = ["--output_dir", str(config.directory / "plots"), "--aggregates", str(aggregates)]
-    return status or plot_results.main(["--results", str(pickled), *figures])
+    rows = {one: _last_fifth(one, root / "rl" / one.name) for one in planned}
+    _write_table(root / "table.csv", list(rows.values()))
+    compared = [row for one, row in rows.items() if not one.steers]
+    _write_table(root / "summary.csv", list(_means_over_seeds(compared)))
+    if steering := [_behaviour(one, root) for one in planned if one.steers]:
+        _write_table(root / "steering.csv", steering)
+        save_figure(root / "plots" / "steering", steering_figure(steering, BEHAVIOUR[:3]))
 
 
-def _write_table(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
+def _write_table(path: Path, rows: Sequence[Row]) -> None:
     write_csv(path, list(rows[0]), (row.values() for row in rows))
     print(f"\nwritten to {path}:")
     for row in rows:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
 
 
-def _summary(rows: Sequence[Mapping[str, Cell]]) -> list[Mapping[str, Cell]]:
-    """Each method on each task: means over seeds, the return's with its 95 % interval."""
-    summary: list[Mapping[str, Cell]] = []
-    for task, method in dict.fromkeys((row["task"], row["method"]) for row in rows):
-        seeds = [row for row in rows if (row["task"], row["method"]) == (task, method)]
-        means = {name: np.array([row[name] for row in seeds], float) for name in COLUMNS}
-        low, high = interval_of_mean(means["return"])
-        interval = {"low": round(float(low), 4), "high": round(float(high), 4)}
-        shown = {name: round(float(values.mean()), 4) for name, values in means.items()}
-        row = {"task": task, "method": method, "seeds": len(seeds), "return": shown["return"]}
-        summary.append({**row, **interval, **shown})
-    return summary
-
-
-def _steering_rows(
-    config: ReproduceConfig, steering: Sequence[Planned]
-) -> list[Mapping[str, Cell]]:
-    """What the agents of each goal and seed did: means of their games, with standard errors."""
-    rows: list[Mapping[str, Cell]] = []
-    for one in steering:
-        played = json.loads(_statistics(config, one).read_text())
-        row: dict[str, Cell] = {"reward": one.goal, "seed": one.seed, "games": played["games"]}
-        for name in BEHAVIOUR:
-            means = played["means"][name]
-            row[name] = round(means["mean"], 4)
-            row[f"{name} ±"] = round(means["standard_error"] or 0.0, 4)
-        rows.append(row)
-    return rows
-
-
-def _row(planned: Planned, run: Run) -> Mapping[str, Cell]:
+def _last_fifth(one: Planned, folder: Path) -> Row:
     """What the last fifth of a run's games came to."""
-    games = len(run.episodes["return"])
+    done = read_run(folder)
+    games = len(done.episodes["return"])
     last = slice(games - max(games // 5, min(games, 1)), None)
-    means = {
-        name: round(float(run.episodes[name][last].mean()), 4) if games else float("nan")
-        for name in COLUMNS
-    }
+    values = {name: done.episodes[name][last] for name in COLUMNS}
+    means = {name: round(float(v.mean()), 4) if games else np.nan for name, v in values.items()}
+    about = {"run": one.name, "task": one.task, "method": method_of(done.config)}
+    reward = one.goal if one.llm_reward else "none"
     return {
-        "run": planned.name,
-        "task": planned.task,
-        "method": method_of(run.config),
-        "reward": planned.goal if planned.llm_reward else "none",
-        "seed": planned.seed,
-        "steps": run.steps,
+        **about,
+        "reward": reward,
+        "seed": one.seed,
+        "steps": done.steps,
         "games": games,
         **means,
     }
+
+
+def _means_over_seeds(rows: Sequence[Row]) -> Iterator[Row]:
+    """Each method on each task: means over seeds, the return's with its 95 % interval."""
+    for task, method in dict.fromkeys((row["task"], row["method"]) for row in rows):
+        seeds = [row for row in rows if (row["task"], row["method"]) == (task, method)]
+        values = {name: np.array([row[name] for row in seeds], float) for name in COLUMNS}
+        means = {name: round(float(array.mean()), 4) for name, array in values.items()}
+        low, high = (round(float(end), 4) for end in interval_of_mean(values["return"]))
+        about = {"task": task, "method": method, "seeds": len(seeds), "return": means["return"]}
+        yield {**about, "low": low, "high": high, **means}
+
+
+def _behaviour(one: Planned, root: Path) -> Row:
+    """What an agent did in the games it played: means, with standard errors."""
+    played = json.loads((root / "games" / f"{one.name}.json").read_text())
+    row: dict[str, Cell] = {"reward": one.goal, "seed": one.seed, "games": played["games"]}
+    for name in BEHAVIOUR:
+        row[name] = round(played["means"][name]["mean"], 4)
+        row[f"{name} ±"] = round(played["means"][name]["standard_error"] or 0.0, 4)
+    return row
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from motif.errors import ConfigError
+from motif.pipeline import Records, Stage, run_stage
 from scripts import quickstart
-from scripts.quickstart import Folders, QuickstartConfig, Records, Stage, make_stages, run_stage
+from scripts.quickstart import QuickstartConfig, make_stages
 
 
 def stage_of(code: str, makes: Path, name: str = "unpack") -> Stage:
@@ -23,7 +24,7 @@ def stage_of(code: str, makes: Path, name: str = "unpack") -> Stage:
     makes.parent.mkdir(parents=True, exist_ok=True)
     module = makes.parent / f"stage_{name}.py"
     module.write_text(code)
-    return Stage(name, f"stage_{name}", {"directory": makes}, makes)
+    return Stage(name, f"stage_{name}", ["--directory", makes], makes)
 
 
 @pytest.fixture
@@ -34,8 +35,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def test_commands_carry_all_settings(tmp_path):
-    folders = Folders(tmp_path)
-    commands = {stage.name: shlex.join(stage.command) for stage in make_stages(folders, False)}
+    commands = {stage.name: shlex.join(stage.command) for stage in make_stages(tmp_path, False)}
     assert list(commands) == ["unpack", "annotate", "reward", "agent", "watch"]
     assert commands["unpack"] == (
         f"python -m scripts.unpack_dataset --directory {tmp_path} --zipped motif_dataset_zipped"
@@ -47,12 +47,11 @@ def test_commands_carry_all_settings(tmp_path):
     assert f"--train_dir {tmp_path}/rl_saving_dir --experiment standard_motif" in commands["watch"]
 
 
-def test_small_changes_only_what_it_names(tmp_path):
-    folders = Folders(tmp_path)
-    for full, small in zip(make_stages(folders, False), make_stages(folders, True)):
-        changed = {name for name in small.flags if small.flags[name] != full.flags.get(name)}
-        assert changed == set(quickstart.SMALL.get(full.name, {}))
-        assert set(full.flags) <= set(small.flags)
+def test_small_adds_only_what_it_names(tmp_path):
+    for full, small in zip(make_stages(tmp_path, False), make_stages(tmp_path, True)):
+        added = quickstart.SMALL.get(full.name, "").split()
+        assert small.command == [*full.command, *added]
+    assert quickstart.SMALL.keys() <= quickstart.SETTINGS.keys()
 
 
 def test_a_stage_that_is_done_is_not_run_again(folder, monkeypatch, capfd):
@@ -60,10 +59,10 @@ def test_a_stage_that_is_done_is_not_run_again(folder, monkeypatch, capfd):
         stage_of("import pathlib, sys; pathlib.Path(sys.argv[2]).touch()", folder / name, name)
         for name in ("one", "two")
     ]
-    monkeypatch.setattr(quickstart, "make_stages", lambda folders, small: stages)
-    monkeypatch.setattr(quickstart, "summarise", lambda folders, stages, records: {"stub": 1})
-    monkeypatch.setattr(quickstart, "write_report", lambda folders, summary: None)
-    monkeypatch.setattr(quickstart, "print_result", lambda folders, summary: print("made"))
+    monkeypatch.setattr(quickstart, "make_stages", lambda root, small: stages)
+    monkeypatch.setattr(quickstart, "summarise", lambda root, stages: {"stub": 1})
+    monkeypatch.setattr(quickstart, "write_report", lambda root, summary: None)
+    monkeypatch.setattr(quickstart, "print_result", lambda root, summary: print("made"))
     command = ["--directory", str(folder / "run")]
     assert quickstart.main(command) == 0
     first = capfd.readouterr().out
@@ -81,7 +80,7 @@ def test_a_stage_that_is_done_is_not_run_again(folder, monkeypatch, capfd):
 
 def test_a_stage_that_fails_ends_the_run_with_its_status(folder, monkeypatch, capfd):
     stages = [stage_of("raise SystemExit(3)", folder / "one", "one")]
-    monkeypatch.setattr(quickstart, "make_stages", lambda folders, small: stages)
+    monkeypatch.setattr(quickstart, "make_stages", lambda root, small: stages)
     assert quickstart.main(["--directory", str(folder / "run")]) == 3
     assert "one ended with status 3; the same command goes on" in capfd.readouterr().out
     records = Records(folder / "run" / "stages.json")
@@ -90,12 +89,12 @@ def test_a_stage_that_fails_ends_the_run_with_its_status(folder, monkeypatch, ca
 
 
 def test_other_settings_are_refused(tmp_path):
-    stage = Stage("agent", "scripts.main", {"seed": 1}, tmp_path)
+    stage = Stage("agent", "scripts.main", ["--seed", 1], tmp_path)
     records = Records(tmp_path / "stages.json")
     records.begin(stage)
     records.end(stage, 2.0)
     assert Records(records.path).is_done(stage)
-    other = Stage("agent", "scripts.main", {"seed": 2}, tmp_path)
+    other = Stage("agent", "scripts.main", ["--seed", 2], tmp_path)
     with pytest.raises(ConfigError, match=r"begun with other settings:\n.*--seed 1\nand not\n.*2"):
         Records(records.path).is_done(other)
 
@@ -103,7 +102,7 @@ def test_other_settings_are_refused(tmp_path):
 def test_damaged_records_are_as_good_as_none(tmp_path):
     (tmp_path / "stages.json").write_text("{")
     assert not Records(tmp_path / "stages.json").is_done(
-        Stage("agent", "scripts.main", {}, tmp_path)
+        Stage("agent", "scripts.main", [], tmp_path)
     )
 
 
@@ -153,8 +152,8 @@ def start_quickstart(folder: Path) -> subprocess.Popen:
     """The quickstart in a process of its own, with the one stage of ``folder``."""
     code = (
         "import sys, pathlib; from scripts import quickstart as q\n"
-        "stage = q.Stage('one', 'stage_one', {}, pathlib.Path('one'))\n"
-        "q.make_stages = lambda folders, small: [stage]\n"
+        "stage = q.Stage('one', 'stage_one', [], pathlib.Path('one'))\n"
+        "q.make_stages = lambda root, small: [stage]\n"
         "sys.exit(q.main(['--directory', 'run']))\n"
     )
     root = str(Path(__file__).parent.parent)

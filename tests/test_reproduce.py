@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections import Counter
+from functools import partial
 
 import pytest
 
+from motif import pipeline
+from motif.pipeline import Stage
 from motif.results.results_file import read_results
 from scripts import reproduce
-from scripts.reproduce import ReproduceConfig, is_done, make_stages, planned_runs
+from scripts.reproduce import ReproduceConfig, make_stages, planned_runs
 
 
 def test_three_methods_two_tasks_three_seeds_and_steering():
@@ -29,40 +33,54 @@ def test_three_methods_two_tasks_three_seeds_and_steering():
     assert {(one.extrinsic_reward, one.llm_reward) for one in steering} == {(0.0, 0.1)}
 
 
+def commands(config: ReproduceConfig) -> dict[str, str]:
+    return {stage.name: shlex.join(stage.command) for stage in make_stages(config)}
+
+
 def test_the_shipped_dataset_is_unpacked_and_has_its_labels(tmp_path):
-    stages = make_stages(ReproduceConfig(tmp_path))
-    assert [stage.name for stage in stages[:2]] == ["unpack", "reward_defaultgoal"]
-    assert stages[1].flags["dataset_dir"] == tmp_path / "motif_dataset"
-    assert stages[1].flags["annotator"] == "rules_msg_defaultgoal"
+    made = commands(ReproduceConfig(tmp_path))
+    assert list(made)[:2] == ["unpack", "reward_defaultgoal"]
+    assert list(made)[-2:] == ["curves", "plots"]
+    assert f"--dataset_dir {tmp_path / 'motif_dataset'} " in made["reward_defaultgoal"]
+    assert "--annotator rules_msg_defaultgoal " in made["reward_defaultgoal"]
 
 
 def test_a_given_dataset_is_neither_unpacked_nor_labelled(tmp_path):
     config = ReproduceConfig(tmp_path, dataset=tmp_path / "mine", annotator="llm_{goal}")
-    stages = make_stages(config)
-    assert stages[0].name == "reward_defaultgoal"
-    assert stages[0].flags["annotator"] == "llm_defaultgoal"
-    assert stages[0].flags["dataset_dir"] == tmp_path / "mine"
-    extrinsic = next(stage for stage in stages if "extrinsic_only" in stage.name)
-    assert "reward_dir" not in extrinsic.flags
+    made = commands(config)
+    first, *_ = made.items()
+    assert first[0] == "reward_defaultgoal"
+    assert f"--dataset_dir {tmp_path / 'mine'} --annotator llm_defaultgoal " in first[1]
+    assert "--reward_dir" not in made["NetHackScore-v1_extrinsic_only_1"]
+    rewarded = made["NetHackScore-v1_motif_1"]
+    assert rewarded.endswith(f" --reward_dir {tmp_path}/reward/defaultgoal")
 
 
 def test_what_is_done_is_kept_and_never_taken_for_something_else(tmp_path, monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(reproduce, "run_stage", lambda stage: asked.append(stage.name) or 1)
+    asked: list[str] = []
+
+    def run_stage(status: int, stage: Stage) -> int:
+        asked.append(stage.name)
+        if status == 0:
+            stage.makes.parent.mkdir(parents=True, exist_ok=True)
+            stage.makes.touch()
+        return status
+
+    monkeypatch.setattr(pipeline, "run_stage", partial(run_stage, 1))
     flags = ["--directory", str(tmp_path), "--small", "True"]
     assert reproduce.main(flags) == 1
     assert asked == ["collect"]  # it failed: nothing is done after it, nor noted
     assert "ended with status 1; the same command goes on" in capsys.readouterr().out
-    monkeypatch.setattr(reproduce, "run_stage", lambda stage: asked.append(stage.name) or 0)
-    monkeypatch.setattr(reproduce, "write_results_of", lambda config: 0)
+    monkeypatch.setattr(pipeline, "run_stage", partial(run_stage, 0))
+    monkeypatch.setattr(reproduce, "write_tables", lambda root, planned: None)
     assert reproduce.main(flags) == 0
     count = len(asked)
+    capsys.readouterr()
     assert reproduce.main(flags) == 0
-    assert len(asked) == count
-    assert "[1/" in capsys.readouterr().out
+    assert asked[count:] == ["curves", "plots"]  # cheap, and made anew
+    assert "] collect: done before, in 0 s\n" in capsys.readouterr().out
     assert reproduce.main(flags[:2]) == 2  # not small: other commands
-    assert "was done with" in capsys.readouterr().err
-    assert all(is_done(stage) for stage in make_stages(ReproduceConfig(tmp_path, small=True)))
+    assert f"{tmp_path} was begun with other settings:" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -86,4 +104,4 @@ def test_one_run_for_real(tmp_path, capfd, monkeypatch):
     assert (tmp_path / "plots" / "steering.png").is_file()
     results = read_results(tmp_path / "motif_results.pkl")
     assert list(results) == ["NetHackStaircase-v1"]
-    assert "[8/8]" in capfd.readouterr().out
+    assert "[10/10]" in capfd.readouterr().out

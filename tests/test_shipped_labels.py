@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from motif.archive.parts import JoinedParts, checked_parts
+from motif.archive.unpack import open_archive
 from motif.preference.label_set import label_sets
 from motif.preference.labels import count_labels
 
@@ -21,10 +19,7 @@ ZIPPED = ROOT / "motif_dataset_zipped"
 
 @pytest.fixture(scope="module")
 def archive():
-    with (
-        JoinedParts(checked_parts(ZIPPED)) as parts,
-        zipfile.ZipFile(io.BufferedReader(parts)) as opened,
-    ):
+    with open_archive(ZIPPED) as opened:
         yield opened
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from motif.archive.parts import JoinedParts, checked_parts
+from motif.archive.unpack import open_archive
 from motif.reward.checkpoint import load_reward_model
 from scripts.evaluate_reward import EvaluationConfig, evaluate_reward
 
@@ -40,8 +39,7 @@ def test_its_files_are_those_of_its_model_file(name):
 def dataset_dir(tmp_path_factory):
     """Messages and labels of the shipped dataset; its screens are left in the archive."""
     folder = tmp_path_factory.mktemp("shipped")
-    parts = JoinedParts(checked_parts(ZIPPED))
-    with zipfile.ZipFile(parts) as archive:
+    with open_archive(ZIPPED) as archive:
         needed = [name for name in archive.namelist() if "message" in name or "/rules_" in name]
         archive.extractall(folder, needed)
     return folder / "motif_dataset"

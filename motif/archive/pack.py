@@ -12,6 +12,7 @@ hold the same screens again and again, up to 900 kB apart, and deflate looks bac
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
@@ -19,12 +20,13 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tqdm import tqdm
 
-from motif.archive.parts import DATASET, PREFIX, SUMS, checked_parts, cut
+from motif.archive.unpack import DATASET, PREFIX, SUMS, checked_parts, part_name
 from motif.cli import option
-from motif.data_files import BLOCK
+from motif.data_files import BLOCK, sha256
 from motif.errors import ArchiveError, ConfigError
 from motif.file_lock import only_run
 from motif.pairs_dataset import PROVENANCE, PairsDataset, arrays_present
@@ -63,8 +65,8 @@ def pack(config: PackConfig) -> list[Path]:
         PreferenceError: a label set is damaged or belongs to another dataset.
         ArchiveError: another run is packing into the same folder.
     """
-    output = Path(config.output)
-    members, comment = _members(Path(config.directory))
+    pairs = PairsDataset(config.directory, arrays_present(config.directory))
+    members, output = _members(pairs), Path(config.output)
     busy = ArchiveError(f"another run is packing into {output}; wait for it, or stop it")
     with only_run(output, busy):
         staging = output / STAGING
@@ -73,31 +75,31 @@ def pack(config: PackConfig) -> list[Path]:
         try:
             with tempfile.TemporaryFile(dir=staging) as file:
                 with zipfile.ZipFile(file, "w") as archive:
-                    archive.comment = comment.encode()
+                    archive.comment = (
+                        f"{len(pairs)} pairs, fingerprint {pairs.fingerprint}".encode()
+                    )
                     _add(archive, members)
-                parts = cut(file, staging, config.part_size)
-            for path in (*parts, staging / SUMS):
-                with path.open("rb+") as whole:
-                    os.fsync(whole.fileno())
-            _replace(output, staging, [path.name for path in parts])
+                names = [path.name for path in cut(file, staging, config.part_size)]
+            for name in names:
+                os.replace(staging / name, output / name)
+            for old in output.glob(f"{PREFIX}*"):
+                if old.name not in names:
+                    old.unlink()
+            os.replace(staging / SUMS, output / SUMS)  # last: until then a check fails
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return checked_parts(output)
 
 
-def _members(directory: Path) -> tuple[list[tuple[str, Path]], str]:
-    """Name and file of each member, sorted; and the comment that names the dataset."""
-    pairs = PairsDataset(directory, arrays_present(directory))
-    paths = [pairs.path(key) for key in pairs.arrays]
-    if (directory / PROVENANCE).is_file():
-        paths.append(directory / PROVENANCE)
-    folder = directory / "preference"
+def _members(pairs: PairsDataset) -> list[tuple[str, Path]]:
+    """Name and file of each member, sorted."""
+    folder = pairs.directory / "preference"
+    paths = [*map(pairs.path, pairs.arrays), pairs.directory / PROVENANCE]
     for annotator in label_sets(folder):
         load_preferences(pairs, annotator)  # refuses what is damaged or another dataset's
-        files = [folder / f"{annotator}{suffix}" for suffix in (".npy", ".json", ".probs.npy")]
-        paths += [path for path in files if path.is_file()]
-    named = [(f"{DATASET}/{path.relative_to(directory).as_posix()}", path) for path in paths]
-    return sorted(named), f"{len(pairs)} pairs, fingerprint {pairs.fingerprint}"
+        paths += [folder / f"{annotator}{suffix}" for suffix in (".npy", ".json", ".probs.npy")]
+    names = {f"{DATASET}/{path.relative_to(pairs.directory).as_posix()}": path for path in paths}
+    return sorted((name, path) for name, path in names.items() if path.is_file())
 
 
 def _add(archive: zipfile.ZipFile, members: list[tuple[str, Path]]) -> None:
@@ -116,11 +118,19 @@ def _add(archive: zipfile.ZipFile, members: list[tuple[str, Path]]) -> None:
                     bar.update(len(block))
 
 
-def _replace(output: Path, staging: Path, names: list[str]) -> None:
-    """Rename the new parts over the old ones, the sums last: until then a check fails."""
-    for name in names:
-        os.replace(staging / name, output / name)
-    for old in output.glob(f"{PREFIX}*"):
-        if old.name not in names:
-            old.unlink()
-    os.replace(staging / SUMS, output / SUMS)
+def cut(source: IO[bytes], folder: Path, size: int) -> list[Path]:
+    """Cut what ``source`` holds from its start into parts of ``size`` bytes, with their sums."""
+    parts = -(-source.seek(0, io.SEEK_END) // size)
+    source.seek(0)
+    paths = [folder / part_name(number, parts) for number in range(parts)]
+    for path in paths:
+        with path.open("wb") as part:
+            for start in range(0, size, BLOCK):
+                part.write(source.read(min(BLOCK, size - start)))
+            part.flush()
+            os.fsync(part.fileno())
+    with (folder / SUMS).open("w") as sums:
+        sums.writelines(f"{sha256(path)}  {path.name}\n" for path in paths)
+        sums.flush()
+        os.fsync(sums.fileno())
+    return paths
