@@ -10,7 +10,9 @@ import argparse
 import contextlib
 import dataclasses
 import errno
+import io
 import os
+import select
 import shlex
 import signal
 import sys
@@ -27,6 +29,7 @@ Config = TypeVar("Config")
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
+EXIT_UNREAD = 128 + signal.SIGPIPE
 
 SCRIPTS = {  # what each stage's script is called
     "collect": "collect_pairs_dataset",
@@ -67,6 +70,7 @@ class Parser(argparse.ArgumentParser):
     """argparse with whole flag names only, hyphens and underscores being the same."""
 
     def __init__(self, description: str | None) -> None:
+        _print_any_text()
         super().__init__(
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -141,6 +145,23 @@ def _raise_terminated(signum: int, frame: object) -> None:
     raise Terminated
 
 
+def _print_any_text() -> None:
+    """What the terminal's encoding lacks becomes ``?``; on stderr Python escapes it anyway."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _nobody_reads() -> bool:
+    """Whether what read our output ended, as ``head`` does; the rest of it then goes nowhere."""
+    output = select.poll()
+    with contextlib.suppress(OSError):  # no file: a test's
+        output.register(sys.stdout, 0)
+    gone = any(event & select.POLLERR for _, event in output.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
+
+
 def explain(error: OSError) -> str:
     """What the system refused in one line, with the file and what to do about a full disk."""
     text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
@@ -152,18 +173,24 @@ def explain(error: OSError) -> str:
 def run(command: Callable[[], int | None]) -> int:
     """Run a stage; return its exit status, turning what users can solve into one line.
 
-    0 (or what ``command`` returns), 2 for an error with a message, 130 for Ctrl-C, 143 for SIGTERM.
+    0 (or what ``command`` returns), 2 for an error with a message, 130 for Ctrl-C, 143 for SIGTERM,
+    141 where nobody reads on, as after ``| head``.
     """
+    _print_any_text()
     with contextlib.suppress(ValueError):  # not in the main thread: the caller handles signals
         signal.signal(signal.SIGTERM, _raise_terminated)
     try:
-        return command() or 0
+        status = command() or 0
+        sys.stdout.flush()
+        return status
     except MotifError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return EXIT_ERROR
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return EXIT_UNREAD
         print(f"error: {explain(error)}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:

@@ -193,3 +193,90 @@ def test_sigterm_unwinds_and_exits_with_143(tmp_path):
     assert process.returncode == 143
     assert (tmp_path / "flushed").exists()
     assert error == b"terminated; the same command goes on from here\n"
+
+
+ROOT = Path(__file__).parent.parent
+
+ALL_HELP = """
+import importlib, pkgutil, scripts
+for script in sorted(module.name for module in pkgutil.iter_modules(scripts.__path__)):
+    try:
+        importlib.import_module(f"scripts.{script}").main(["--help"])
+    except SystemExit as end:
+        print(script, end.code)
+"""
+ENCODINGS = {
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "ascii": {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+}
+
+
+def run_python(code: str, *argv: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+def test_help_in_an_encoding_that_lacks_characters():
+    done = run_python(ALL_HELP, **ENCODINGS["ascii"])
+    assert (done.returncode, done.stderr) == (0, b"")
+    scripts = sorted(path.stem for path in (ROOT / "scripts").glob("[!_]*.py"))
+    assert [name for name in scripts if f"{name} 0\n".encode() not in done.stdout] == []
+
+
+@pytest.mark.parametrize("environment", ENCODINGS.values(), ids=ENCODINGS)
+def test_output_that_the_encoding_lacks_is_replaced(environment):
+    code = (
+        "import sys; from motif.cli import run; from motif.errors import DatasetError\n"
+        "def command():\n"
+        "    print('first \\u2026'); raise DatasetError('then \\u2026')\n"
+        "sys.exit(run(command))\n"
+    )
+    done = run_python(code, **environment)
+    assert (done.returncode, done.stdout) == (2, b"first ?\n")
+    assert done.stderr == b"error: then \\u2026\n"
+
+
+MANY_LINES = """
+import sys; from motif.cli import run
+def command():
+    for number in range(100_000):
+        print(number)
+sys.exit(run(command))
+"""
+
+
+def test_a_reader_that_has_enough_ends_it_quietly():
+    process = subprocess.Popen(
+        [sys.executable, "-c", MANY_LINES],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == b"0\n"
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141
+    process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_a_full_disk_does_not_take(tmp_path):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", MANY_LINES],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: No space left on device; make room, then")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_broken_pipe_elsewhere_is_an_error(capsys):
+    assert run(raiser(BrokenPipeError(32, "Broken pipe"))) == 2
+    assert capsys.readouterr().err == "error: Broken pipe\n"

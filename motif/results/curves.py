@@ -128,7 +128,7 @@ def write_curve(folder: Path, curve: Curve) -> Path:
 
 def write_csv(path: Path, header: Sequence[str], rows: Any) -> None:
     """Numbers with six digits, text as it is; whole or not at all."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for row in rows:
