@@ -51,6 +51,9 @@ class Reply:
     prompt_tokens: int
     new_tokens: int
     first_token: Sequence[tuple[str, float]] = ()  # candidates: text, log-probability
+    cut: bool = False  # the model had no room to finish, so there is no decision
+    thoughts: str = ""  # what a server sends apart from the answer
+    refused: str = ""  # why this prompt, of all prompts, gets no answer
 
 
 class ChatModel(Protocol):

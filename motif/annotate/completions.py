@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,10 +29,12 @@ def read_completion(tag: int, completion: Any, *, logprobs: bool) -> Reply:
     usage = completion.get("usage")
     return Reply(
         tag,
-        _text(message.get("content")),
+        "\n".join(filter(None, (_text(message.get("content")), _arguments(message)))),
         _number(usage, "prompt_tokens"),
         _number(usage, "completion_tokens"),
         _candidates(choice.get("logprobs")) if logprobs else (),
+        cut=choice.get("finish_reason") == "length" and not logprobs,
+        thoughts=_text(message.get("reasoning_content") or message.get("reasoning")),
     )
 
 
@@ -49,6 +52,18 @@ def _text(content: Any) -> str:
     if isinstance(content, Mapping) and content.get("type", "text") in ("text", "output_text"):
         return _text(content.get("text"))
     return ""
+
+
+def _arguments(message: Mapping[str, Any]) -> str:
+    """What a model that answers by calling a tool calls it with."""
+    calls = message.get("tool_calls") or ()
+    functions = [call.get("function") for call in calls if isinstance(call, Mapping)]
+    said = [
+        function.get("arguments")
+        for function in (*functions, message.get("function_call"))
+        if isinstance(function, Mapping)
+    ]
+    return "\n".join(text if isinstance(text, str) else json.dumps(text) for text in said)
 
 
 def _candidates(logprobs: Any) -> tuple[tuple[str, float], ...]:

@@ -168,4 +168,5 @@ def _reply(output: Any) -> Reply:
         len(output.prompt_token_ids or ()),
         len(completion.token_ids),
         first_token,
+        cut=completion.finish_reason == "length" and not first_token,
     )

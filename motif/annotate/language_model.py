@@ -209,13 +209,12 @@ class LanguageModelAnnotator(Annotator):
         self._label(question, known, settled)
         del self._waiting[question.key]
         self._log(question)
-        self._count(known is not None and known[0] != Preference.UNKNOWN)
-
-    def _count(self, decided: bool) -> None:
+        decided = known is not None and known[0] != Preference.UNKNOWN
         self._decided += decided
         self._undecided += not decided
         if self._undecided == MOST_UNDECIDED and not self._decided:
-            raise ModelError(f"none of the first {MOST_UNDECIDED} {self._mode.no_decision}")
+            problem = self._mode.no_decision(reply)
+            raise ModelError(f"none of the first {MOST_UNDECIDED} answers {problem}")
 
     def _label(
         self, question: Question, known: tuple[Preference, AnyArray] | None, settled: _Settled

@@ -19,9 +19,11 @@ from motif.annotate.answers import (
 )
 from motif.annotate.chat import Message, Reply
 from motif.annotate.prompt import Prompt
+from motif.messages import printable
 from motif.preference.labels import Preference
 from motif.types import AnyArray
 
+SHOWN = 200  # characters of an answer that is shown as an example
 RETRY_REASONING = 4000  # most characters of an answer that the retry question quotes
 NO_PROBABILITIES = np.full(3, np.nan, np.float32)
 
@@ -36,7 +38,7 @@ class Question:
     pairs: list[tuple[int, bool]]  # index in the dataset, whether its sides are the other way round
     turns: list[Message] = field(default_factory=list)  # so far, in the order of the captions
     masses: dict[bool, AnyArray] = field(default_factory=dict)  # direct: by order
-    said: list[str] = field(default_factory=list)  # reasoning: the replies, as they were
+    said: list[tuple[str, bool]] = field(default_factory=list)  # replies; whether they were cut
     tokens: int = 0
 
 
@@ -44,7 +46,6 @@ class Mode(Protocol):
     """A way of asking; its answers are JSON, so that they can be cached."""
 
     orders: tuple[bool, ...]  # each: whether the sides are swapped; both: labels are symmetric
-    no_decision: str  # what it means that the first answers hold none, and what to do
 
     def open(self, question: Question, swapped: bool) -> list[Message]:
         """The conversation that asks ``question`` in one of the orders."""
@@ -61,6 +62,9 @@ class Mode(Protocol):
     def answer(self, question: Question) -> Any | None:
         """What the replies amount to; None while one is missing."""
 
+    def no_decision(self, reply: Reply) -> str:
+        """What none of the first answers does, with ``reply`` as an example, and what to do."""
+
     def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
         """The label and probabilities (3,) of an answer; None for what is none, or undecided.
 
@@ -72,7 +76,6 @@ class ChainOfThought(Mode):
     """The model reasons freely; where no decision is found, it is asked for it once more."""
 
     orders = (False,)
-    no_decision = "answers holds a decision that the prompt's answer_pattern finds (--logdir DIR)"
 
     def __init__(self, prompt: Prompt) -> None:
         self._prompt, self._parse = prompt, AnswerParser(prompt)
@@ -88,8 +91,8 @@ class ChainOfThought(Mode):
         """The retry question, if ``reply`` is the first and holds no decision."""
         asked = question.turns
         question.turns = [*asked, Message(role="assistant", content=reply.text)]
-        question.said.append(reply.text)
-        if len(question.said) > 1 or self._parse(reply.text) is not None:
+        question.said.append((reply.text, reply.cut))
+        if len(question.said) > 1 or self._decision(reply.text, reply.cut) is not None:
             return None
         most = RETRY_REASONING
         if length is not None:  # a token is at least one character of English text
@@ -102,6 +105,27 @@ class ChainOfThought(Mode):
         ]
         return question.turns
 
+    def no_decision(self, reply: Reply) -> str:
+        """No decision was found, be it for lack of an answer, of room, or of a fitting pattern."""
+        shown = repr(printable(reply.text[-SHOWN:].strip()))
+        if reply.thoughts and not reply.text:
+            return (
+                f"says anything: the last one is '' beside {len(reply.thoughts)} characters of "
+                "reasoning (reasoning_content); the model thinks until its room is full: raise "
+                '--max-new-tokens, or turn thinking off (--extra-body \'{"chat_template_kwargs": '
+                '{"enable_thinking": false}}\')'
+            )
+        if reply.cut:
+            return (
+                f"comes to its end; the last one stops with: {shown}; raise --max-new-tokens (and "
+                "the server's own limit), or take a model that thinks less"
+            )
+        return (
+            f"holds a decision that the prompt's answer_pattern finds; the last one ends with: "
+            f"{shown}; see what the model is asked (--show-prompt 0), and take another model or "
+            "your own --prompt-file; what was answered is kept, and read again with that pattern"
+        )
+
     def answer(self, question: Question) -> str:
         """All that was said, compressed: a better parser may read it again."""
         return _pack(question.said)
@@ -109,33 +133,32 @@ class ChainOfThought(Mode):
     def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
         """The decision in what was said; earlier versions kept the label alone."""
         if isinstance(answer, str):
-            labels = map(self._parse, _unpack(answer))
+            labels = [self._decision(text, cut) for text, cut in _unpack(answer)]
             answer = next((label for label in labels if label is not None), None)
         known = answer in (Preference.FIRST, Preference.SECOND, Preference.TIE)
         return (Preference(answer), NO_PROBABILITIES) if known else None
 
+    def _decision(self, text: str, cut: bool) -> Preference | None:
+        return None if cut else self._parse(text)
 
-def _pack(said: list[str]) -> str:
+
+def _pack(said: list[tuple[str, bool]]) -> str:
     return base64.b85encode(zlib.compress(json.dumps(said).encode(), 9)).decode()
 
 
-def _unpack(packed: str) -> list[str]:
+def _unpack(packed: str) -> list[tuple[str, bool]]:
     """What :func:`_pack` packed; nothing of what is damaged."""
     try:
         said = json.loads(zlib.decompress(base64.b85decode(packed)))
-    except (ValueError, zlib.error):
+        return [(str(text), bool(cut)) for text, cut in said]
+    except (ValueError, TypeError, zlib.error):
         return []
-    return [str(text) for text in said] if isinstance(said, list) else []
 
 
 class Direct(Mode):
     """Both orders are asked for one token; probabilities of first, second, tie and their mass."""
 
     orders = (False, True)
-    no_decision = (
-        "answers began with 1, 2 or None: this server does not continue the answer it is given "
-        "(continue_final_message); use vLLM, or --answer-mode chain_of_thought"
-    )
 
     def __init__(self, prompt: Prompt, *, tie_margin: float, min_mass: float) -> None:
         self._prompt, self._tie_margin, self._min_mass = prompt, tie_margin, min_mass
@@ -155,6 +178,15 @@ class Direct(Mode):
         """Nothing more is asked."""
         question.masses[swapped] = answer_masses(reply.first_token)
         return None
+
+    def no_decision(self, reply: Reply) -> str:
+        """The next token is none of the three."""
+        seen = ", ".join(repr(printable(text)) for text, _ in reply.first_token[:5]) or "nothing"
+        return (
+            f"began with 1, 2 or None (the last one's candidates: {seen}): this server does not "
+            "continue the answer it is given (continue_final_message); use vLLM, or --answer-mode "
+            "chain_of_thought; where the candidates are right but unlikely, lower --min-mass"
+        )
 
     def answer(self, question: Question) -> list[float] | None:
         """Probabilities of first, second, tie, and the covered mass, once both orders are in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -81,6 +82,116 @@ ANSWERS = [
     ("Description 1 tells of a newt.", None),
     ("11", None),
 ]
+
+
+THOUGHT = '<think>perhaps ("best_description": 2) … no</think>'
+HARMONY = '<|channel|>analysis<|message|>Maybe ("best_description": 2).<|end|>'
+FINAL = "<|start|>assistant<|channel|>final<|message|>"
+JSON_REASONS = '"reasons": "gold; not (\\"best_description\\": 2)"'
+
+REASONING_MODELS = [
+    # What is thought is not said.
+    (f"{THOUGHT} 1", FIRST),
+    (f'{THOUGHT}\n("best_description": 1)', FIRST),
+    ('perhaps ("best_description": 2)</think>("best_description": 1)', FIRST),
+    ("2? </think> no </think> 1", FIRST),
+    ('<thinking>("best_description": 2)</thinking> None', TIE),
+    ('[THINK]("best_description": 2)[/THINK]("best_description": 1)', FIRST),
+    ('◁think▷("best_description": 2)◁/think▷ ("best_description": 1)', FIRST),
+    (THOUGHT, None),
+    ('<think>It is ("best_description": 2)', None),
+    ('</think><think>("best_description": 2)', None),
+    ('[THINK]("best_description": 2)', None),
+    (f'{HARMONY}{FINAL}("best_description": 1)<|return|>', FIRST),
+    (f"{HARMONY}{FINAL}1", FIRST),
+    (f'{HARMONY}{FINAL[:-11]} <|constrain|>json<|message|>{{"best_description": 1}}', FIRST),
+    (HARMONY, None),
+    (f'{FINAL}("best_description": 2)<|end|>{HARMONY}', None),
+    ('analysisIt is 2.assistantfinal("best_description": 1)', FIRST),
+    ('analysisIt may be ("best_description": 2)', None),
+    ('Analysis: gold.\n("best_description": 2)', SECOND),
+    # Other frames around the decision.
+    (r"Thus \boxed{1}", FIRST),
+    (r"Gold is score. $\boxed{\text{description 2}}$", SECOND),
+    (r'("best_description": 2)? No: \boxed{1}.', FIRST),
+    (r"\boxed{x + 1}", None),
+    ("<answer>2</answer>", SECOND),
+    ("<think>2</think>Long story.<answer> None </answer>", TIE),
+    ("1<|im_end|>", FIRST),
+    ('("best_description": 2)</s>', SECOND),
+    # JSON as JSON: the decision first, reasons after.
+    (f'{{"best_description": 1, {JSON_REASONS}}}', FIRST),
+    (f'```json\n{{"best_description": "description_1", {JSON_REASONS}}}\n```', FIRST),
+    (f'{{{JSON_REASONS}, "best_description": null}}', TIE),
+    ('{"answer": {"best_description": "first"}}', FIRST),
+    ('{"reasons": "2 is a wall", "final_answer": 1}', FIRST),
+    ('{"name": "judge", "arguments": {"best_description": 2}}', SECOND),
+    ('{"best_description": true}', None),
+    ('{"best_description": 12}', None),
+    ('{"description_1": 7, "description_2": 9}', None),
+    ('First {"best_description": 1}. Wait: {"best_description": 2}', SECOND),
+    # Full-width and other typography.
+    ("（＂best_description＂：１）", FIRST),
+    ("('best_description'： ２）", SECOND),
+    ("「best_description」：「２」", SECOND),
+    ("１", FIRST),
+    ("②", SECOND),
+    ("\u200b2。", SECOND),
+    # In words.
+    ('("best_description": first)', FIRST),
+    ('("best_description": "Second")', SECOND),
+    ("The best description is the second one.", SECOND),
+    ('("best_description": Both)', TIE),
+    ('("best_description": tie)', TIE),
+    ('("best_description": N/A)', TIE),
+    ("The best description is first of all a matter of taste.", None),
+    ("The first one.", FIRST),
+    ("Second", SECOND),
+    ("Both.", TIE),
+    ("It's a tie.", TIE),
+    ("N/A", TIE),
+    ("Equal", TIE),
+    ("not equal", None),
+    ("The first description is worse.", None),
+    ('("best_description": first or second)', None),
+    # The decision wins over a mention after it.
+    ("1, rather than 2", FIRST),
+    ("2 instead of 1.", SECOND),
+    ("1, not 2", FIRST),
+    ("1 over 2", FIRST),
+    ("Description 1 is better than description 2.", FIRST),
+    ("1, because 2 is only a wall.", FIRST),
+    ("1, because of the gold; but 2 is safer.", None),
+    ("Not 2", None),
+    ('("best_description": 1), rather than ("best_description": 2)', FIRST),
+    ('("best_description": 1), not ("best_description": 2).', FIRST),
+    ('("best_description": 1). Were it for gold, it would be ("best_description": 2).', None),
+    ('My answer would be ("best_description": 2).', SECOND),
+    (
+        "The first one is better because of the gold. Yet gold is all. " * 4
+        + '("best_description": 2)',
+        SECOND,
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "label"), REASONING_MODELS)
+def test_what_reasoning_models_and_their_servers_write(text: str, label: Preference | None) -> None:
+    assert PARSE(text) == label
+
+
+def test_a_pattern_with_brackets_and_a_named_group_takes_words_too() -> None:
+    prompt = dataclasses.replace(
+        DEFAULT,
+        answer_pattern=r"verdict[(:] \(?(?:x)?(?P<side>1|2|none)",
+        direct_prefill="verdict: ",
+    )
+    parse = AnswerParser(prompt)
+    assert [parse(f"verdict: {said}") for said in ("1", "second", "both", "11")] == [
+        *(FIRST, SECOND, TIE),
+        None,
+    ]
+    assert parse(r"so \boxed{2}") == SECOND
 
 
 @pytest.mark.parametrize(("text", "label"), ANSWERS)

@@ -66,7 +66,7 @@ class FakeLLM:
         self.asked.append((prompt, params))
         candidate = SimpleNamespace(decoded_token="1", logprob=-0.5)
         logprobs = [{7: candidate}] if params["logprobs"] else None
-        said = SimpleNamespace(text="1", token_ids=[7], logprobs=logprobs)
+        said = SimpleNamespace(text="1", token_ids=[7], logprobs=logprobs, finish_reason="stop")
         ids = prompt["prompt_token_ids"]
         self.under_way.append(
             SimpleNamespace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,6 +131,65 @@ def test_two_useless_answers_are_unknown_and_asked_again_by_the_next_run(
     assert labels_of(annotator_of(ScriptedChatModel(), tmp_path), pairs).tolist() == (
         expected_labels(pairs)
     )
+
+
+def test_an_answer_cut_short_holds_no_decision_and_is_asked_once_more(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    class Short(ScriptedChatModel):
+        def answer(self, request: Request) -> Reply:
+            reply = super().answer(request)
+            return dataclasses.replace(reply, cut=len(request.messages) == 2)
+
+    pairs = make_dataset(40)
+    model = Short(script=lambda first, second: '("best_description": 2) or rather')
+    assert labels_of(annotator_of(model, tmp_path), pairs).tolist() == expected_labels(pairs)
+    again = annotator_of(ScriptedChatModel(), tmp_path)
+    again._make_model = lambda: pytest.fail("the model was loaded")
+    assert labels_of(again, pairs).tolist() == expected_labels(pairs)
+
+
+def test_a_better_pattern_repairs_labels_that_were_paid_for(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = make_dataset(40)
+    model = ScriptedChatModel(script=lambda first, second: "Hm.")
+    model.retry_script = lambda first, second: f"xyzzy {prefer(first, second)}!"
+    assert set(labels_of(annotator_of(model, tmp_path), pairs)) == {2, 3}
+    better = dataclasses.replace(PROMPT, answer_pattern="xyzzy (1|2|none)")
+    monkeypatch.setattr(sys.modules[__name__], "PROMPT", better)
+    again = annotator_of(ScriptedChatModel(), tmp_path)
+    again._make_model = lambda: pytest.fail("the model was loaded")
+    assert labels_of(again, pairs).tolist() == expected_labels(pairs)
+
+
+def test_labels_of_earlier_caches_are_taken(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    pairs = make_dataset(20)
+    cache = AnswerCache(tmp_path)
+    for captioned in captioned_pairs(pairs, np.arange(20)):
+        cache.put(answer_key(captioned.first, captioned.second), 1)
+    cache.close()
+    model = ScriptedChatModel()
+    assert set(labels_of(annotator_of(model, tmp_path), pairs)) == {1, 2}
+    assert not model.asked
+
+
+@pytest.mark.parametrize("window", [1, 1000])
+def test_a_model_without_any_decision_ends_the_run_early(
+    make_dataset: MakeDataset, tmp_path: Path, window: int
+) -> None:
+    class Thinking(ScriptedChatModel):
+        def answer(self, request: Request) -> Reply:
+            return dataclasses.replace(super().answer(request), thoughts="Hm, 1?")
+
+    pairs = make_dataset(300, texts=MANY_TEXTS)
+    model = ScriptedChatModel(lambda first, second: "As an AI", lambda first, second: "I \x1bm")
+    with pytest.raises(ModelError, match=r"none of the first 64 .*: 'I .*m'; .*--show-prompt 0"):
+        labels_of(annotator_of(model, tmp_path / "one", window=window), pairs)
+    assert len(model.asked) == 128
+    empty = Thinking(lambda first, second: "", lambda first, second: "")
+    with pytest.raises(ModelError, match=r"'' beside 6 characters of reasoning.*--max-new-tokens"):
+        labels_of(annotator_of(empty, tmp_path / "two", window=window), pairs)
 
 
 def test_a_long_answer_is_shortened_before_the_retry(
