@@ -116,8 +116,13 @@ def open_cache(config: AnnotationConfig) -> AnswerCache:
     source = describe_source(config)
     asked = {key: value for key, value in source.items() if key not in ("tie_margin", "min_mass")}
     root = config.cache_dir or config.directory / "preference" / "answers"
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-    return AnswerCache(root / digest, fresh=config.ignore_existing)
+    earlier = root / _digest(asked)  # versions that kept labels without what they were read from
+    folder = root / _digest(asked | {"prompt": make_prompt(config).asked_digest})
+    return AnswerCache(folder, earlier, fresh=config.ignore_existing)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def describe_source(config: AnnotationConfig) -> dict[str, Any]:

@@ -74,6 +74,9 @@ class AnnotationConfig:
     cache_dir: Path | None = option(
         None, "folder of answers; default: <directory>/preference/answers"
     )
+    reparse: bool = option(
+        False, "read the answers that were paid for again, change labels, say which; ask nobody"
+    )
     logdir: Path | None = option(None, "folder for one conversation per pair, <pair index>.txt")
 
     show_prompt: int | None = option(None, "print what would be sent for this pair, and stop")

@@ -41,6 +41,12 @@ class Prompt:
         content = json.dumps(self.__dict__, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    @property
+    def asked_digest(self) -> str:
+        """A name for the texts that the model sees, whatever is looked for in its answers."""
+        seen = [self.system, self.template, self.retry, self.direct_prefill]
+        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
+
     def conversation(self, first: str, second: str) -> list[Message]:
         """The turns that open the conversation about two captions."""
         user = Template(self.template).substitute(caption_1=first, caption_2=second)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 
 import numpy as np
 
 from motif.annotate.annotator import Annotator, annotate_chunk
 from motif.annotate.assemble import (
     asking_options,
+    describe_source,
     make_chat_model,
     make_language_model_annotator,
     make_prompt,
@@ -52,6 +54,8 @@ def annotate(config: AnnotationConfig) -> int:
         return show_prompt(config, config.show_prompt)
     if config.estimate:
         return print_estimate(config)
+    if config.reparse:
+        return reparse(config)
     with contextlib.closing(make_annotator(config)) as annotator:
         pairs = PairsDataset(config.directory, keys=annotator.keys)
         with PreferenceChunk(
@@ -64,6 +68,31 @@ def annotate(config: AnnotationConfig) -> int:
             probabilities=annotator.keeps_probabilities,
         ) as chunk:
             missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=config.flushing_freq)
+    report(config, pairs, chunk, missing)
+    return 0
+
+
+def reparse(config: AnnotationConfig) -> int:
+    """Label all pairs from what was answered; one without an answer on disk keeps its label."""
+    if config.annotator_type != "llama" or config.direct:
+        raise ConfigError("--reparse is for answers in words: --answer-mode chain_of_thought")
+    options, mode = asking_options(config), asking_options(config).mode(make_prompt(config))
+    pairs = PairsDataset(config.directory, options.keys)
+    before = load_preferences(pairs, config.annotator)
+    after = before.copy()
+    with contextlib.closing(open_cache(config)) as cache:
+        for pair in options.captioned(pairs, np.arange(len(pairs))):
+            known = mode.read(cache.get(options.question(pair).key))
+            if known is not None and pair.first != pair.second:
+                after[pair.pair] = known[0]
+    source = describe_source(config)
+    with PreferenceChunk(pairs, config.annotator, source, ignore_existing=True) as chunk:
+        chunk.labels[:] = after
+        missing = chunk.finish()
+    changes = Counter(zip(before[before != after].tolist(), after[before != after].tolist()))
+    print(f"labels that changed: {changes.total():,}")
+    for (old, new), count in sorted(changes.items()):
+        print(f"  {Preference(old).name.lower()} → {Preference(new).name.lower()}: {count:,}")
     report(config, pairs, chunk, missing)
     return 0
 

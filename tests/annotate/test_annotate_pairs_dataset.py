@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_chat import MANY_TEXTS, ScriptedChatModel
+from scripted_chat import MANY_TEXTS, ScriptedChatModel, prefer
 
 from motif.annotate.captions import captioned_pairs
 from motif.annotate.chat import ModelError, Reply
 from motif.cli import EXIT_TERMINATED, Terminated
+from motif.games.nethack.adapter import NetHack
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import load_preferences
 from scripts.annotate_pairs_dataset import main
@@ -123,6 +124,48 @@ def test_another_source_is_refused_under_the_same_name(
     assert main(command(pairs, "--system-prompt", "False")) == 2
     assert "was made by another source" in capsys.readouterr().err
     assert main(command(pairs, "--system-prompt", "False", "--ignore-existing")) == 0
+
+
+def test_reparse_repairs_labels_with_the_user_s_own_pattern(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    pairs = make_dataset(40)
+    scripted_model.script = lambda first, second: f"xyzzy {prefer(first, second)}. Best: 2!"
+    text = (NetHack.prompts / "default.yaml").read_text()
+    pattern = text[text.index("answer_pattern:") : text.index("direct_prefill:")]
+    text = text.replace('direct_prefill: \'("best_description": "\'', "direct_prefill: 'best: '")
+    (tmp_path / "mine.yaml").write_text(
+        text.replace(pattern, "answer_pattern: 'best: (1|2|none)'\n")
+    )
+    line = [*command(pairs, "--prompt-file", str(tmp_path / "mine.yaml"))]
+    line += ["--custom-annotator-string", "mine"]
+    assert main(line) == 0
+    asked = len(scripted_model.asked)
+    wrong = labels(pairs, "mine")
+    assert set(wrong) == {1, 2}
+    better = "answer_pattern: '(?:xyzzy|best:) (1|2|none)(?=[.]|$|[^!])'\n"
+    (tmp_path / "mine.yaml").write_text(text.replace(pattern, better))
+    assert main(line) == 2  # another source
+    capsys.readouterr()
+    assert main([*line, "--reparse"]) == 0
+    assert len(scripted_model.asked) == asked
+    right = labels(pairs, "mine")
+    said = capsys.readouterr().out
+    assert f"labels that changed: {(right != wrong).sum()}\n" in said
+    assert f"  second → first: {((wrong == 1) & (right == 0)).sum()}\n" in said
+    assert main(command(pairs)) == 0  # the model's answers are the same whatever is looked for
+    assert main([*line]) == 0
+
+
+def test_reparse_is_for_answers_in_words(
+    make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for other in (["--annotator-type", "rules"], ["--answer-mode", "direct"]):
+        assert main(command(make_dataset(5), "--reparse", *other)) == 2
+        assert "--reparse is for answers in words" in capsys.readouterr().err
 
 
 def test_ignore_existing_asks_anew(
