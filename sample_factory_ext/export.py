@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from sample_factory.utils.attr_dict import AttrDict
 
-from motif.atomic_write import atomic_write, write_json
 from motif.cli import command
 from motif.errors import CheckpointError
-from motif.exported_model import portable
+from motif.exported_model import Description, ExportConfig, portable
 from motif.results.episodes import read_episodes
+from motif.reward.checkpoint import load_reward_model
 from sample_factory_ext.parameters import DEFAULTS, released_name
 from sample_factory_ext.resuming import describe_reward
 from sample_factory_ext.run_folder import (
@@ -36,47 +35,37 @@ NEUTRAL: dict[str, Any] = {
 }
 
 
-def export_policy(
-    run_folder: Path, folder: Path, *, reward_dir: str, half_precision: bool
-) -> dict[str, Any]:
-    """Write the policy of ``run_folder`` into ``folder``, as files that ``visualize`` reads.
-
-    Args:
-        reward_dir: the exported reward model that the run was trained with; empty if with none.
-        half_precision: store weights as float16, half the size; they are float32 again once loaded.
-
-    Returns:
-        What made it and how its games went, for ``model.json``.
+def describe_policy(config: ExportConfig) -> Description:
+    """The last policy of an RL run, what made it and how its games went.
 
     Raises:
-        CheckpointError: the run, its policy or its ``episodes.csv`` is missing or damaged.
+        CheckpointError: the run, its policy, its reward or its ``episodes.csv`` is missing or
+            damaged.
     """
-    config = read_run_config(run_folder)
-    if config.llm_reward and not reward_dir:
+    settings = read_run_config(config.run)
+    if settings.llm_reward and not config.reward_dir:
         raise CheckpointError(
-            f"{run_folder} was trained with the reward model {config.reward_dir}; export that one "
-            "too, and name it with --reward_dir"
+            f"{config.run} was trained with the reward model {settings.reward_dir}; export that "
+            "one too, and name it with --reward_dir"
         )
-    checkpoint = read_policy_checkpoint(run_folder)
-    name = list(policy_checkpoints(run_folder).values())[-1].name
-    if half_precision:
-        checkpoint["model"] = {key: _halved(key, w) for key, w in checkpoint["model"].items()}
-    checkpoint["optimizer"] = {**checkpoint["optimizer"], "state": {}}
-    with atomic_write(folder / "checkpoint_p0" / name) as temporary:
-        torch.save(checkpoint, temporary)
-    reward = {"reward_dir": reward_dir, "checkpoint_num": 0}
-    reward["reward_model"] = describe_reward(AttrDict({**config, **reward}))
-    write_json(folder / "config.json", {**config, **NEUTRAL, **reward})
-    return {
+    if config.reward_dir:
+        load_reward_model(config.reward_dir)
+    env_steps = int(read_policy_checkpoint(config.run)["env_steps"])
+    reward = {"reward_dir": config.reward_dir, "checkpoint_num": 0}
+    reward["reward_model"] = describe_reward(AttrDict({**settings, **reward}))
+    origin = {
         "kind": "policy",
-        "command": command("agent", **_given(config, reward_dir)),
-        "seed": config.seed,
-        "task": config.root_env,
-        "reward_dir": reward_dir or None,
-        "trained_at_commit": config.get("git_hash"),
-        "weights": "float16" if half_precision else "float32",
-        "figures": {"env_steps": int(checkpoint["env_steps"]), **last_games(run_folder)},
+        "command": command("agent", **_given(settings, config.reward_dir)),
+        "seed": settings.seed,
+        "task": settings.root_env,
+        "reward_dir": config.reward_dir or None,
+        "trained_at_commit": settings.get("git_hash"),
+        "weights": "float16" if config.half_precision else "float32",
+        "figures": {"env_steps": env_steps, **last_games(config.run)},
     }
+    checkpoint, where = list(policy_checkpoints(config.run).values())[-1], config.output
+    use = f"watch it: {command('watch', train_dir=where.parent, experiment=where.name)}"
+    return Description(checkpoint, {**settings, **NEUTRAL, **reward}, origin, use)
 
 
 def last_games(run_folder: Path) -> dict[str, float]:
@@ -84,29 +73,14 @@ def last_games(run_folder: Path) -> dict[str, float]:
     episodes = read_episodes(run_folder / "episodes.csv")
     games = len(episodes["return"])
     last = -(-games // 5)
-    means = {
-        f"mean_{name}": round(float(episodes[name][-last:].mean()), 3)
-        for name in EPISODE_COLUMNS[1:]
-        if games
-    }
+    columns = EPISODE_COLUMNS[1:] if games else ()
+    means = {f"mean_{name}": round(float(episodes[name][-last:].mean()), 3) for name in columns}
     return {"games": games, "last_games": last, **means}
-
-
-def _halved(name: str, weights: torch.Tensor) -> torch.Tensor:
-    if weights.dtype != torch.float32:
-        return weights
-    halved = weights.half()
-    if not halved.isfinite().all():
-        raise CheckpointError(
-            f"{name} holds weights that float16 cannot; leave --half_precision out"
-        )
-    return halved
 
 
 def _given(config: Any, reward_dir: str) -> dict[str, Any]:
     """The flags of the run's command line, by the names that ``scripts.main --help`` puts first."""
     given = dict(config.get("cli_args", {}))
-    given.update({key: portable(given[key]) for key in ("train_dir", "save_dir") if key in given})
-    if "reward_dir" in given:
-        given["reward_dir"] = reward_dir
+    given |= {key: portable(given[key]) for key in ("train_dir", "save_dir") if key in given}
+    given |= {key: reward_dir for key in ("reward_dir",) if key in given}
     return {released_name(key): value for key, value in given.items()}

@@ -6,95 +6,52 @@
     python -m scripts.export_model --run train_dir/rl_saving_dir/standard_motif \\
         --reward_dir models/reward_defaultgoal --output models/policy_score
 
-A reward model is evaluated on the way, as by scripts.evaluate_reward. Use the folders as those of a
-run: ``--reward_dir models/reward_defaultgoal`` for scripts.main, ``--train_dir models --experiment
-policy_score`` for scripts.visualize.
+A reward model is evaluated on the way, as by scripts.evaluate_reward.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from motif.cli import command, option, parse_config, run
+from motif.cli import command, parse_config, run
 from motif.errors import CheckpointError, ConfigError
-from motif.exported_model import current_commit, exported_folder, write_model_file
-from motif.reward.checkpoint import load_reward_model
-from motif.reward.export import export_reward
+from motif.exported_model import Description, ExportConfig, export_model, portable
+from motif.reward.checkpoint import find_checkpoint, read_checkpoint
+from motif.reward.config import given_flags
 from scripts.evaluate_reward import EvaluationConfig, evaluate_reward
 
 
-@dataclass(frozen=True)
-class ExportConfig:
-    """What to export, and where to."""
-
-    run: Path = option(Path("train_dir/reward_saving_dir/standard_reward"), "folder of the run")
-    output: Path = option(Path("models/reward_defaultgoal"), "folder of the exported model")
-    dataset_dir: str = option("motif_dataset", "reward run: the dataset it was trained on")
-    reward_dir: str = option("", "RL run: the exported reward model that it was trained with")
-    half_precision: bool = option(False, "RL run: store float16, half the size")
-
-    def __post_init__(self) -> None:
-        if Path(self.reward_dir).is_absolute():
-            raise ConfigError(
-                f"--reward_dir {self.reward_dir}: give it relative to the folder that commands are "
-                "started in, as models/NAME; the exported policy remembers it"
-            )
-
-
-def export_model(config: ExportConfig) -> None:
-    """Export whichever kind of run ``config.run`` is.
-
-    Raises:
-        MotifError: it is none, or a part of it is missing or damaged.
-    """
-    with exported_folder(config.output) as folder:
-        if (config.run / "cfg.json").is_file():
-            content = _reward(config, folder)
-        elif (config.run / "config.json").is_file():
-            content = _policy(config, folder)
-        else:
-            raise CheckpointError(
-                f"{config.run} is no run: neither cfg.json (of scripts.train_reward) nor "
-                "config.json (of scripts.main) is in it"
-            )
-        write_model_file(folder, {**content, "exported_at_commit": current_commit()})
-    size = sum(path.stat().st_size for path in config.output.rglob("*") if path.is_file())
-    print(f"{config.output}: {size / 1e6:.2f} MB")
-    where = config.output
-    if content["kind"] == "reward":
-        print(f"use it: {command('agent', llm_reward=0.1, reward_dir=where)} …")
-    else:
-        print(f"watch it: {command('watch', train_dir=where.parent, experiment=where.name)}")
-
-
-def _reward(config: ExportConfig, folder: Path) -> dict[str, Any]:
+def describe_reward(config: ExportConfig) -> Description:
+    """The last checkpoint of a reward run, what made it and how good it is."""
     if config.half_precision:
-        raise ConfigError(
-            "--half_precision is for policies: a reward's threshold is compared exactly"
+        raise ConfigError("--half_precision is for policies: a reward's threshold is exact")
+    path = find_checkpoint(config.run)
+    content = read_checkpoint(path)
+    if content["optimizer"] is None:
+        raise CheckpointError(
+            f"{path} was imported and holds nothing but the model already; use its folder as it is"
         )
-    content = export_reward(config.run, folder)
-    # Measured on the exported files themselves.
-    figures = evaluate_reward(EvaluationConfig(str(folder), config.dataset_dir))
-    return {**content, "dataset": figures["dataset"], "figures": figures}
+    settings = content["config"]
+    settings |= {name: portable(settings[name]) for name in ("dataset_dir", "train_dir")}
+    figures = evaluate_reward(EvaluationConfig(str(config.run), config.dataset_dir))
+    origin = {name: settings[name] for name in ("seed", "annotator")}
+    origin |= {"kind": "reward", "command": command("reward", **given_flags(settings))}
+    origin |= {"epochs": content["epoch"], "dataset": figures["dataset"], "figures": figures}
+    use = f"use it: {command('agent', llm_reward=0.1, reward_dir=config.output)} …"
+    return Description(path, settings, origin, use)
 
 
-def _policy(config: ExportConfig, folder: Path) -> dict[str, Any]:
-    from sample_factory_ext.export import export_policy
+def describe_policy(config: ExportConfig) -> Description:
+    """The same of an RL run."""
+    from sample_factory_ext.export import describe_policy
 
-    if config.reward_dir:
-        load_reward_model(config.reward_dir)
-    return export_policy(
-        config.run, folder, reward_dir=config.reward_dir, half_precision=config.half_precision
-    )
+    return describe_policy(config)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    config = parse_config(ExportConfig, argv, __doc__)
-    return run(lambda: export_model(config))
+    kinds = {"cfg.json": describe_reward, "config.json": describe_policy}
+    return run(lambda: export_model(parse_config(ExportConfig, argv, __doc__), kinds))
 
 
 if __name__ == "__main__":

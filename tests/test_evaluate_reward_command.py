@@ -89,6 +89,23 @@ def test_labels_of_others_are_not_correlated(run, capsys):
     provenance.write_text(json.dumps(content))
 
 
+def test_the_device_is_that_of_the_model(run, monkeypatch, capsys):
+    devices, load = [], evaluate_reward.load_reward_model
+
+    def loading(folder, checkpoint_num, device):
+        devices.append(str(device))
+        return load(folder, checkpoint_num, "cpu")
+
+    monkeypatch.setattr(evaluate_reward, "load_reward_model", loading)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("auto", "cpu", "gpu"):
+        assert evaluate(run, "--device", name) == 0
+    assert devices == ["cuda", "cpu", "cuda"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert evaluate(run, "--device", "gpu") == 2
+    assert "--device gpu: torch sees no GPU here; use --device cpu" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [

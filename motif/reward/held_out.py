@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from motif.errors import CheckpointError
+from motif.cli import option
+from motif.device import DeviceName
+from motif.errors import CheckpointError, ConfigError
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import load_preferences
 from motif.reward.checkpoint import LoadedReward
 from motif.reward.losses import agreements
 from motif.reward.metrics import ratio
 from motif.reward.model import side_scores
+from motif.reward.statistics import rank_correlation
 from motif.reward.training_data import TrainingData, load_training_data
-from motif.types import MessageArray
+from motif.types import AnyArray, MessageArray
+
+Ranked = Sequence[tuple[str, float]]  # messages and their normalised reward
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What ``scripts.evaluate_reward`` takes: what to compare with what."""
+
+    reward_dir: str = option("train_dir/reward_saving_dir/standard_reward", "run of the reward")
+    dataset_dir: str = option("motif_dataset", "the dataset it was trained on")
+    annotator: str | None = option(None, "another label set than the one it was trained on")
+    checkpoint_num: int = option(0, "iteration of the checkpoint; 0: the last one")
+    device: DeviceName = option("auto", "that scores; auto is the GPU if there is one")
+    most: int = option(10, "how many of the best and of the worst messages to list")
+    output: Path | None = option(None, "also write everything as JSON into this file")
+
+    def __post_init__(self) -> None:
+        if self.most < 0:
+            raise ConfigError(f"--most {self.most}: it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -33,12 +56,11 @@ class Agreement:
 class HeldOutResult:
     """A reward model against a label set, on the held-out pairs that have a preference (N)."""
 
+    reward: LoadedReward
     dataset: PairsDataset
     annotator: str
     held_out: int  # pairs of the validation part, those without a preference too
-    agrees_N: NDArray[
-        np.float64
-    ]  # 1 if the reward orders the pair as the label, 1/2 if it is equal
+    agrees_N: NDArray[np.float64]  # 1: the reward orders the pair as the label, 1/2: it is equal
     rarest_N: NDArray[np.int64]  # training observations that have the rarest message of the pair
     messages_UC: MessageArray  # all distinct messages
     rewards_U: NDArray[np.float32]  # normalised
@@ -60,11 +82,43 @@ class HeldOutResult:
         unseen_U: NDArray[np.bool_] = self.counts_U == 0
         return unseen_U
 
+    def figures(
+        self, best: Ranked, worst: Ranked, worth: Callable[[MessageArray], AnyArray] | None
+    ) -> dict[str, Any]:
+        """All figures, as JSON; None where there was nothing to measure.
+
+        Args:
+            worth: what the annotator says that each message is worth, if it can.
+        """
+        worth_U = np.zeros(len(self.rewards_U)) if worth is None else worth(self.messages_UC)
+        return {
+            "checkpoint": self.reward.path.name,
+            "trained_on": self.reward.config["annotator"],
+            "annotator": self.annotator,
+            "dataset": self.dataset.fingerprint,
+            "seed": self.reward.config["seed"],
+            "held_out_pairs": self.held_out,
+            "preference_pairs": self.all.pairs,
+            "accuracy": self.all.accuracy,
+            "unseen_pairs": self.unseen.pairs,
+            "unseen_accuracy": self.unseen.accuracy,
+            "distinct_messages": len(self.messages_UC),
+            "unseen_messages": int(self.unseen_U.sum()),
+            "spearman": rank_correlation(self.rewards_U, worth_U),
+            "unseen_spearman": rank_correlation(
+                self.rewards_U[self.unseen_U], worth_U[self.unseen_U]
+            ),
+            "best": [list(row) for row in best],
+            "worst": [list(row) for row in worst],
+        }
+
 
 def evaluate_held_out(
     reward: LoadedReward, dataset_dir: str | Path, annotator: str | None = None
 ) -> HeldOutResult:
     """Split the dataset as the run did, from its seed, and compare on the part it never saw.
+
+    It is scored on the device of the model.
 
     Args:
         annotator: another label set of the same dataset than the one it was trained on.
@@ -88,6 +142,7 @@ def evaluate_held_out(
     agrees_B, preferred_B = agreements(scores_BP, labels_B)
     preferred = preferred_B.bool()
     return HeldOutResult(
+        reward=reward,
         dataset=dataset,
         annotator=name,
         held_out=len(data.validation),
@@ -100,7 +155,7 @@ def evaluate_held_out(
 
 
 def _training_data(reward: LoadedReward, dataset_dir: str | Path) -> TrainingData:
-    config: dict[str, Any] = dict(reward.config)
+    config = reward.config
     if not reward.fingerprint:
         raise CheckpointError(
             f"{reward.path} was imported: what it was trained on is not known, so no pair is known "
@@ -111,13 +166,8 @@ def _training_data(reward: LoadedReward, dataset_dir: str | Path) -> TrainingDat
             f"{reward.path} reads the status line beside the message; it has no reward of a "
             "message alone. Its accuracy is in val_metrics.csv of its run"
         )
-    data = load_training_data(
-        dataset_dir,
-        config["annotator"],
-        seed=config["seed"],
-        soft_labels=config["soft_labels"],
-        use_blstats=False,
-    )
+    settings = {name: config[name] for name in ("seed", "soft_labels", "use_blstats")}
+    data = load_training_data(dataset_dir, config["annotator"], **settings)
     if data.fingerprint != reward.fingerprint:
         raise CheckpointError(
             f"{reward.path} was trained on other pairs or labels than {config['annotator']} in "
@@ -128,3 +178,26 @@ def _training_data(reward: LoadedReward, dataset_dir: str | Path) -> TrainingDat
 
 def _agreement(agrees_N: NDArray[np.float64]) -> Agreement:
     return Agreement(len(agrees_N), ratio(float(agrees_N.sum()), len(agrees_N)))
+
+
+def figures_table(figures: dict[str, Any]) -> str:
+    """The figures for reading."""
+    lines = [
+        f"{figures['checkpoint']}, trained on {figures['trained_on']}, compared with "
+        f"{figures['annotator']}",
+        "",
+        f"{'held-out pairs':36}{figures['held_out_pairs']:>8,}",
+    ]
+    for what, count, measure, value in (
+        ("  with a preference", "preference_pairs", "accuracy", "accuracy"),
+        ("    and a message unseen in training", "unseen_pairs", "accuracy", "unseen_accuracy"),
+        ("distinct messages", "distinct_messages", "Spearman", "spearman"),
+        ("  unseen in training", "unseen_messages", "Spearman", "unseen_spearman"),
+    ):
+        form = ".1%" if measure == "accuracy" else ".3f"
+        shown = "-" if figures[value] is None else format(figures[value], form)
+        lines.append(f"{what:36}{figures[count]:>8,}   {measure} {shown}")
+    for name in ("best", "worst"):
+        lines += ["", f"{name} messages, normalised reward"]
+        lines += [f"{reward:+8.2f}  {text}" for text, reward in figures[name]]
+    return "\n".join(lines)
