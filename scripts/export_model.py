@@ -19,7 +19,8 @@ from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import Description, ExportConfig, export_model, portable
 from motif.reward.checkpoint import find_checkpoint, read_checkpoint
 from motif.reward.config import given_flags
-from scripts.evaluate_reward import EvaluationConfig, evaluate_reward
+from motif.reward.held_out import EvaluationConfig
+from scripts.evaluate_reward import evaluate_reward
 
 
 def describe_reward(config: ExportConfig) -> Description:

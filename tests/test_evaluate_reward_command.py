@@ -12,6 +12,7 @@ from small_dataset import TEXTS, write_dataset
 from motif.annotate.rules import RulesAnnotator
 from motif.messages import encode
 from motif.reward.checkpoint import load_reward_model
+from motif.reward.held_out import EvaluationConfig
 from motif.reward.statistics import rank_correlation
 from scripts import annotate_pairs_dataset, evaluate_reward, train_reward
 
@@ -62,7 +63,7 @@ def test_figures_as_a_table_and_as_json(run, tmp_path, capsys):
 
 def test_the_correlation_is_with_what_the_rules_say(run):
     folder, dataset = run
-    config = evaluate_reward.EvaluationConfig(str(folder), str(dataset))
+    config = EvaluationConfig(str(folder), str(dataset))
     figures = evaluate_reward.evaluate_reward(config)
     loaded = load_reward_model(folder)
     # the messages that occur, as far as this test knows: those of training and unseen ones

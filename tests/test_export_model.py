@@ -21,6 +21,7 @@ from motif.reward.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from motif.reward.held_out import EvaluationConfig
 from scripts import evaluate_reward, export_model, train_reward, visualize
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no provenance")
@@ -94,7 +95,7 @@ def test_what_made_it_and_how_good_it_is(reward_folder, exported_reward):
         f"{reward_folder.parent.name} --experiment toy_reward --batch_size 16 --reward_lr 0.0001 "
         "--num_epochs 1 --seed 777 --device cpu --encoder_msg_model lt_cnn_small"
     )
-    config = evaluate_reward.EvaluationConfig(str(reward_folder), str(dataset_of(reward_folder)))
+    config = EvaluationConfig(str(reward_folder), str(dataset_of(reward_folder)))
     assert content["figures"] == evaluate_reward.evaluate_reward(config)
     assert (content["seed"], content["annotator"]) == (777, "toy")
     for name, file in content["files"].items():

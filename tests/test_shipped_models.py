@@ -10,7 +10,8 @@ import pytest
 
 from motif.archive.unpack import open_archive
 from motif.reward.checkpoint import load_reward_model
-from scripts.evaluate_reward import EvaluationConfig, evaluate_reward
+from motif.reward.held_out import EvaluationConfig
+from scripts.evaluate_reward import evaluate_reward
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 ZIPPED = MODELS.parent / "motif_dataset_zipped"
