@@ -152,6 +152,7 @@ def spawn(arguments: list[str]) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_killed_with_minus_nine_and_started_again(arguments, tmp_path):
     """The files are those of a run that was left alone."""
     whole, killed = tmp_path / "runs" / "toy", tmp_path / "runs" / "killed"

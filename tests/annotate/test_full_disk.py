@@ -50,6 +50,7 @@ def without_privilege() -> None:
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_labels(make_dataset: MakeDataset, server: FakeServer) -> None:
     pairs = make_dataset(600, texts=MANY_TEXTS)
     result = annotate(pairs, server, files_of_at_most(12_000))

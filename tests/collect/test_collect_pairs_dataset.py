@@ -103,6 +103,7 @@ def mixed(directory, run, steps):
             *players, *checkpoints]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_players_take_turns_and_the_same_ones_give_the_same_bytes(tmp_path, rl_run):
     first, *_, last = policy_checkpoints(rl_run)
     for name in ("one", "two"):

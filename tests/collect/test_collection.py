@@ -228,6 +228,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_killed_with_9_again_and_again_then_resumed(tmp_path, reference):
     command = [sys.executable, "-c", KILLED_RUN, "--directory", str(tmp_path)]
     command += ["--num_pairs", str(PAIRS), "--max_episode_steps", "100", "--seed", "5"]

@@ -204,6 +204,7 @@ wandb.finish()
 """
 
 
+@pytest.mark.slow
 def test_the_installed_wandb_starts(tmp_path):
     cfg = {
         "with_wandb": True,

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 import torch
 
 from sample_factory_ext import workers
@@ -69,6 +70,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_worker_whose_parent_dies_while_it_imports_ends_too(tmp_path):
     (tmp_path / "parent.py").write_text(KILLED_AT_ONCE)
     parent = subprocess.Popen(
@@ -116,6 +118,7 @@ def run_parent(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_a_worker_fails(tmp_path):
     """A learner that cannot write its checkpoint, say, for which the others would wait."""
     done = run_parent(tmp_path, FAILING_WORKER)
@@ -144,6 +147,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_loop_that_fails_ends_its_process_and_the_run(tmp_path):
     done = run_parent(tmp_path, FAILING_LOOP)
     assert done.returncode == 2
