@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from motif.annotate.rules import RULES
+from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.kinds import KINDS, count_kinds, kinds_of
 
 
@@ -52,6 +52,6 @@ def test_counts_are_of_times_seen():
 
 
 def test_the_rules_call_the_same_a_kill():
-    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))["rules"]
+    rules = yaml.safe_load(NetHack.rules.read_text(encoding="utf-8"))["rules"]
     (kill,) = (rule["pattern"] for rule in rules if rule.get("example") == "You kill the newt!")
     assert kill == KINDS["kills a monster"].pattern
