@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motif.collect import staging
 from motif.pairs_dataset import ARRAYS, PairsDataset
 from motif.reward.checkpoint import list_checkpoints, read_checkpoint
 from scripts import annotate_pairs_dataset, collect_pairs_dataset, train_reward
@@ -70,9 +69,8 @@ def collect(folder: Path) -> int:
 
 @pytest.mark.nle
 @pytest.mark.parametrize("leave", [0, 400_000, 1_500_000, 6_000_000])
-def test_collecting_onto_a_full_disk(disk, capsys, monkeypatch, leave):
+def test_collecting_onto_a_full_disk(disk, capsys, leave):
     """Full from the start, while playing, and while the arrays are written."""
-    monkeypatch.setattr(staging, "OBSERVATIONS_PER_BLOCK", 100)
     folder = disk.path / "motif_dataset"
     disk.fill(leave)
     assert collect(folder) == 2

@@ -103,4 +103,3 @@ def _take_games(
             f"{sides // config.candidates_per_pair} pairs, and no more; "
             f"--num_pairs {config.num_pairs} needs other sources or must be smaller"
         )
-    staging.flush()

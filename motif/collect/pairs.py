@@ -96,10 +96,10 @@ def message_rarity(staging: Staging, exponent: float) -> list[AnyArray]:
     The count is over all observations of all games; an empty message is a message.
     """
     number_of: dict[bytes, int] = {}  # each distinct message
-    games = []
-    for _, block in staging.blocks():
-        numbers = [number_of.setdefault(m.tobytes(), len(number_of)) for m in block["message"]]
-        games += np.split(np.array(numbers), np.cumsum(block["length"])[:-1])
+    games = [
+        np.array([number_of.setdefault(m.tobytes(), len(number_of)) for m in game["message"]])
+        for game in staging.games("message")
+    ]
     rarity = np.bincount(np.concatenate(games)).astype(np.float64) ** -exponent
     return [rarity[numbers] for numbers in games]
 

@@ -29,7 +29,7 @@ INFO = ("score", "turns", "experience_level")  # known of each game
 
 
 def write_arrays(config: CollectionConfig, staging: Staging) -> None:
-    """Write ``data`` and ``info`` into the staging folder, one block of games at a time."""
+    """Write ``data`` and ``info`` into the staging folder, one game at a time."""
     rng = np.random.default_rng(config.seed)
     rarity = message_rarity(staging, config.rarity_exponent) if config.sampling == "rare" else None
     game_of_side, start_of_side, weight_of_side = sample_sides(
@@ -45,18 +45,16 @@ def write_arrays(config: CollectionConfig, staging: Staging) -> None:
         _create(staging, name, values.shape, values.dtype)[:] = values
     observed = [name for name, spec in ARRAYS.items() if spec.folder == "data"]
     with tqdm(total=2 * config.num_pairs, unit="side", desc="writing") as bar:
-        for first, block in staging.blocks():
-            ends = np.cumsum(block["length"])
-            mine = np.nonzero((game_of_side >= first) & (game_of_side < first + len(ends)))
-            offsets = (ends - block["length"])[game_of_side[mine] - first]
-            rows = windows(offsets + start_of_side[mine], config.seq_len)
-            for name in [name for name in observed if name in block]:
-                if first == 0:
-                    shape = (*game_of_side.shape, config.seq_len, *block[name].shape[1:])
-                    output = _create(staging, name, shape, block[name].dtype)
-                else:  # mapped anew for each block, so that memory holds one block's pages
+        for number, game in enumerate(staging.games()):
+            mine = np.nonzero(game_of_side == number)
+            rows = windows(start_of_side[mine], config.seq_len)
+            for name in [name for name in observed if name in game]:
+                if number == 0:
+                    shape = (*game_of_side.shape, config.seq_len, *game[name].shape[1:])
+                    output = _create(staging, name, shape, game[name].dtype)
+                else:  # mapped anew for each game, so that memory holds one game's pages
                     output = np.load(_path(staging, name), mmap_mode="r+")
-                output[mine] = block[name][rows]
+                output[mine] = game[name][rows]
             bar.update(len(rows))
     for name in arrays_present(staging.folder):
         with _path(staging, name).open("rb+") as file:
@@ -93,7 +91,7 @@ def publish(config: CollectionConfig, staging: Staging) -> dict[str, Any]:
         "characters": sorted(set(staging.per_game["character"])),
         **({"nle": version("nle")} if config.game == "nethack" else {}),
         # NetHack reads the date: the same games come out again on the same date only.
-        "dates": sorted(staging.dates),
+        "dates": sorted(set(staging.per_game["date"])),
         "sha256": array_sums(PairsDataset(staging.folder, arrays_present(staging.folder))),
     }
     shutil.rmtree(directory / "info", ignore_errors=True)  # of a run killed while publishing

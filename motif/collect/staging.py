@@ -1,11 +1,10 @@
-"""Games on disk while a dataset is being collected: blocks of games, each written at once."""
+"""Games on disk while a dataset is being collected."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,84 +15,53 @@ from motif.collect.games import RecordedGame
 from motif.errors import DatasetError
 from motif.types import AnyArray
 
-OBSERVATIONS_PER_BLOCK = 8192  # some 35 MB: what memory holds, and what a crash costs
-
 PER_GAME = ("score", "turns", "experience_level", "deepest_level", "character", "player")
 
 
 class Staging:
-    """The folder of blocks; a block is there whole or not at all.
-
-    Where blocks end depends on the games alone, so an interrupted collection goes on exactly as
-    an uninterrupted one would have.
+    """The folder of games, each a file that is there whole or not at all.
 
     Attributes:
-        per_game: for ``length`` (observations) and each name of ``PER_GAME``, one value a game,
-            in the order of play.
-        dates: the days on which the games on disk were played.
+        per_game: for ``length`` (observations), ``date`` (of play) and each name of ``PER_GAME``,
+            one value a game, in the order of play.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.per_game: dict[str, list[Any]] = {name: [] for name in ("length", *PER_GAME)}
-        self.dates: set[str] = set()
-        self._pending: list[RecordedGame] = []  # not on disk yet
-        for path in self._paths():
-            with self._reading(path) as archive:
-                for name, values in self.per_game.items():
-                    values.extend(archive[name].tolist())
-                self.dates.add(str(archive["date"]))
+        self.per_game: dict[str, list[Any]] = {name: [] for name in ("length", "date", *PER_GAME)}
+        for facts in self.games(*self.per_game):
+            self._remember(facts)
 
     def __len__(self) -> int:
         """Games so far."""
         return len(self.per_game["length"])
 
     def add(self, game: RecordedGame) -> None:
-        """Keep ``game``, played today; a block goes to disk once it is large enough."""
-        self._pending.append(game)
-        self.per_game["length"].append(len(game))
-        for name in PER_GAME:
-            self.per_game[name].append(getattr(game, name))
-        if sum(map(len, self._pending)) >= OBSERVATIONS_PER_BLOCK:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the games added since the last block."""
-        if not self._pending:
-            return
-        first = len(self) - len(self._pending)
-        date = datetime.date.today().isoformat()
-        block: dict[str, AnyArray] = {"date": np.array(date)}
-        block |= {name: np.array(values[first:]) for name, values in self.per_game.items()}
-        for key in self._pending[0].arrays:
-            block[key] = np.concatenate([game.arrays[key] for game in self._pending])
-        path = self.folder / f"block-{len(self._paths()):06}.npz"
+        """Keep ``game``, played today."""
+        facts = {name: np.array(getattr(game, name)) for name in PER_GAME}
+        facts |= {"length": np.array(len(game)), "date": np.array(str(datetime.date.today()))}
         content = io.BytesIO()  # on a full disk a half archive would complain as it is collected
-        np.savez(content, **block)  # type: ignore[arg-type]
-        with atomic_write(path) as temporary:
+        np.savez(content, **game.arrays, **facts)
+        with atomic_write(self.folder / f"game-{len(self):06}.npz") as temporary:
             temporary.write_bytes(content.getbuffer())
-        self.dates.add(date)
-        self._pending = []
+        self._remember(facts)
 
-    def blocks(self) -> Iterator[tuple[int, dict[str, AnyArray]]]:
-        """Each block's first game and its arrays, one block in memory at a time."""
-        first = 0
-        for path in self._paths():
-            with self._reading(path) as archive:
-                block = dict(archive)
-            yield first, block
-            first += len(block["length"])
+    def games(self, *names: str) -> Iterator[dict[str, AnyArray]]:
+        """These arrays (all, without names) of each game, one game in memory at a time.
 
-    def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("block-*.npz"))
+        Raises:
+            DatasetError: a file is damaged; the archive has a checksum for each array.
+        """
+        for path in sorted(self.folder.glob("game-*.npz")):
+            try:
+                with np.load(path, allow_pickle=False) as archive:
+                    arrays = {name: archive[name] for name in names or archive.files}
+            except Exception as error:  # numpy and zipfile raise nearly every kind for damage
+                raise DatasetError(
+                    f"{path} cannot be read ({error}); delete {self.folder} to start over"
+                ) from None
+            yield arrays
 
-    @contextlib.contextmanager
-    def _reading(self, path: Path) -> Iterator[Mapping[str, AnyArray]]:
-        """A block's arrays; the archive has a checksum for each, which reading compares."""
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                yield archive
-        except Exception as error:  # numpy and zipfile raise nearly every kind for damage
-            raise DatasetError(
-                f"{path} cannot be read ({error}); delete {self.folder} to start over"
-            ) from None
+    def _remember(self, facts: dict[str, AnyArray]) -> None:
+        for name, values in self.per_game.items():
+            values.append(facts[name].item())

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motif.collect import collection, staging
+from motif.collect import collection
 from motif.collect.collection import collect
 from motif.collect.games import RecordedGame
 from motif.collect.settings import CollectionConfig
@@ -32,11 +32,6 @@ pytestmark = pytest.mark.nle
 
 PAIRS = 600
 GAME = NetHack()
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(staging, "OBSERVATIONS_PER_BLOCK", 300)
 
 
 def config_for(directory: Path, **settings: object) -> CollectionConfig:
@@ -213,11 +208,9 @@ def test_a_crash_while_the_parts_are_renamed_loses_nothing(tmp_path, reference, 
 
 KILLED_RUN = """
 import sys, time
-from motif.collect import staging
 from motif.collect.games import RecordedGame
 from motif.play.players import RandomPlayer
 from motif.collect.sources import PlayedGames
-staging.OBSERVATIONS_PER_BLOCK = 300
 reset = RandomPlayer.reset
 def slow_reset(self, rng):
     time.sleep(0.1)
@@ -232,11 +225,11 @@ sys.exit(main(sys.argv[1:]))
 def test_killed_with_9_again_and_again_then_resumed(tmp_path, reference):
     command = [sys.executable, "-c", KILLED_RUN, "--directory", str(tmp_path)]
     command += ["--num_pairs", str(PAIRS), "--max_episode_steps", "100", "--seed", "5"]
-    for blocks in (1, 3):
+    for games in (1, 9):
         run = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
-        while len(list(tmp_path.glob(".collecting/block-*.npz"))) < blocks:
-            assert run.poll() is None and time.monotonic() < deadline, "no block was written"
+        while len(list(tmp_path.glob(".collecting/game-*.npz"))) < games:
+            assert run.poll() is None and time.monotonic() < deadline, "no game was written"
             time.sleep(0.005)
         run.send_signal(signal.SIGKILL)
         run.wait()
@@ -331,12 +324,12 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
     os.close(descriptor)
 
 
-def test_a_damaged_block_is_named(tmp_path):
+def test_a_damaged_game_is_named(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         collect(config_for(tmp_path), lambda: interrupted_games(700))
-    block = tmp_path / ".collecting" / "block-000000.npz"
-    block.write_bytes(block.read_bytes()[:2000])
-    with pytest.raises(DatasetError, match=r"block-000000\.npz cannot be read .*to start over"):
+    path = tmp_path / ".collecting" / "game-000000.npz"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DatasetError, match=r"game-000000\.npz cannot be read .*to start over"):
         collect(config_for(tmp_path), random_games)
 
 

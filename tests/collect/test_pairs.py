@@ -127,16 +127,15 @@ def test_rarity_of_a_longer_side_is_its_mean():
     assert weight[start >= 4].min() > weight[start <= 2].max()
 
 
-class Blocks:
-    """What staging hands out, a block at a time."""
+class Games:
+    """What staging hands out, a game at a time."""
 
-    def __init__(self, *blocks: list[list[str]]) -> None:
-        self._blocks = blocks
+    def __init__(self, *games: list[str]) -> None:
+        self._games = games
 
-    def blocks(self):
-        for games in self._blocks:
-            texts = [text for game in games for text in game]
-            yield 0, {"length": np.array([*map(len, games)]), "message": encode(texts)}
+    def games(self, name: str):
+        for texts in self._games:
+            yield {name: encode(texts)}
 
 
 def encode(texts: list[str]):
@@ -144,7 +143,7 @@ def encode(texts: list[str]):
 
 
 def test_rarity_counts_messages_over_all_games():
-    staging = Blocks([["", "a"], ["", "b", ""]], [["", "b"]])
+    staging = Games(["", "a"], ["", "b", ""], ["", "b"])
     rarity = message_rarity(staging, 0.5)
     expected = [[0.5, 1], [0.5, 2**-0.5, 0.5], [0.5, 2**-0.5]]
     assert len(rarity) == 3

@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ttyrec_agreement import compare, record
 
-from motif.collect import staging
 from motif.collect.collection import collect
 from motif.collect.command import open_source
 from motif.collect.games import RecordedGame
@@ -464,8 +463,7 @@ def test_the_command_says_how_many_pairs_there_are(recorded, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_interrupted_then_resumed_equals_uninterrupted(recorded, tmp_path, monkeypatch):
-    monkeypatch.setattr(staging, "OBSERVATIONS_PER_BLOCK", 100)
+def test_interrupted_then_resumed_equals_uninterrupted(recorded, tmp_path):
     configs = [
         CollectionConfig(
             directory=str(tmp_path / name),

@@ -84,9 +84,7 @@ class Collect(Stage):
 
         import motif.games.nethack  # noqa: F401
         import scripts.collect_pairs_dataset  # noqa: F401
-        from motif.collect import staging
 
-        staging.OBSERVATIONS_PER_BLOCK = 500  # so that a kill finds some
         with super().prepared():
             yield
 
@@ -101,8 +99,8 @@ class Collect(Stage):
 
             assert len(PairsDataset(data.parent, keys=tuple(ARRAYS))) == 2000
             check_sums(data.parent)
-        for block in data.parent.glob(".collecting/block-*.npz"):
-            with np.load(block) as archive:
+        for game in data.parent.glob(".collecting/game-*.npz"):
+            with np.load(game) as archive:
                 assert all(archive[name].size for name in archive)
 
 
