@@ -39,9 +39,6 @@ class DamagedRecording(Exception):
 def index_folder(folder: Path, number: int, database: Path) -> list[tuple[str, int]]:
     """Add the games below ``folder`` to ``database``, which is made if it isn't there.
 
-    The layout decides how: NLE's own functions for NLD-AA and NLD-NAO; otherwise each file is a
-    game of which nothing else is known.
-
     Returns:
         Its games in a fixed order, as names of a dataset in the database and ids of a game.
 
@@ -92,17 +89,15 @@ def _named_bz2(folder: Path, links: Path) -> Path:
 
 
 def _add_plain_files(folder: Path, name: str, database: Path) -> None:
-    """A dataset for each version of the format (``<name>``, ``<name>.2``, ``<name>.3``)."""
+    """A dataset for each version of the format; each file is a game, and nothing else is known."""
     from nle.dataset import db
 
     with db.db(filename=str(database), rw=True) as connection:
         known = set()
         for path in sorted(folder.rglob("*.ttyrec*.bz2")):
-            match = _NAME.search(path.name)
-            if match is None:
+            if (match := _NAME.search(path.name)) is None:
                 continue
-            version = int(match[2] or 1)
-            dataset = f"{name}.{version}"
+            dataset, version = f"{name}.{match[2] or 1}", int(match[2] or 1)
             if version not in known:
                 db.create_dataset(dataset, str(folder), version, connection, commit=False)
                 known.add(version)
@@ -133,40 +128,32 @@ def count_frames(path: Path, version: int) -> int:
         DamagedRecording: it is cut short or no ttyrec of this version. NLE's converter would stop
             there without a word, and some of these would crash it.
     """
+    header = struct.Struct("<iii" if version == 1 else "<iiiB")  # when, length, channel
     frames = scores = 0
     is_frame = False
-    for channel in _channels(path, version):
-        frames += is_frame  # the one before, now that it isn't the last
-        is_frame = version == 1 or channel == KEY
-        scores = scores + 1 if channel == SCORE else 0 if channel == KEY else scores
-        if channel > SCORE or scores > 1:
-            raise DamagedRecording(f"no ttyrec of version {version}")
-    if not frames:
-        raise DamagedRecording("no frames")
-    return frames
-
-
-def _channels(path: Path, version: int) -> Iterator[int]:
-    """The channel of each record: when, how long (3 int32), from version 2 on channel, bytes."""
-    header = struct.Struct("<iii" if version == 1 else "<iiiB")
     try:
         with io.BufferedReader(bz2.open(path), 1 << 16) as file:  # type: ignore[arg-type]
             while start := file.read(header.size):
+                frames += is_frame  # the one before, now that it isn't the last
                 if len(start) < header.size:
-                    raise DamagedRecording("cut short")
-                _, _, length, *channel = header.unpack(start)
+                    raise EOFError
+                _, _, length, channel = (*header.unpack(start), SCREEN)[:4]
                 if length == 0:  # alt.org has such; NLE takes them for the end
-                    yield SCREEN
-                    return
-                if not 0 < length <= LONGEST_RECORD or (channel == [SCORE] and length != 4):
+                    break
+                scores = scores + 1 if channel == SCORE else 0 if channel == KEY else scores
+                fits = length == 4 if channel == SCORE else 0 < length <= LONGEST_RECORD
+                if not fits or channel > SCORE or scores > 1:
                     raise DamagedRecording(f"no ttyrec of version {version}")
                 if len(file.read(length)) < length:
-                    raise DamagedRecording("cut short")
-                yield channel[0] if channel else SCREEN
+                    raise EOFError
+                is_frame = version == 1 or channel == KEY
     except EOFError:
         raise DamagedRecording("cut short") from None
     except (OSError, ValueError) as error:
         raise DamagedRecording(str(error)) from None
+    if not frames:
+        raise DamagedRecording("no frames")
+    return frames
 
 
 def _opener(path: Path) -> Callable[..., IO[bytes]]:

@@ -6,7 +6,7 @@ remembers of the levels it has seen. It is made to bring variety into a dataset,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from motif.blstats import BRANCH, HP, HUNGER, LEVEL, MAX_HP, TURN, X, Y
 from motif.games.nethack.level_memory import MAX_FAILURES, Kind, LevelMemory, View, glyph_kinds
 from motif.games.nethack.path_finding import (
     FAR,
-    HEIGHT,
-    WIDTH,
+    NOWHERE,
     can_step,
     count_exits,
     distances,
+    only,
     step_towards,
     sum_neighbours,
 )
@@ -40,8 +40,6 @@ COMPASS = tuple(map(ord, "kljhunby"))  # in the order of path_finding
 KICKING, GOING_DOWN = len(COMPASS), 2 * len(COMPASS)  # actions that may fail, as steps do
 ENTER, DOWN_KEY, KICK, EAT, SEARCH, YES = 13, ord(">"), 4, ord("e"), ord("s"), ord("y")
 HUNGRY = 2  # of blstats' hunger, which is 1 when all is well
-
-_NOTHING = np.zeros((len(COMPASS), HEIGHT, WIDTH), np.bool_)  # no step is blocked
 
 
 class ExplorerPlayer:
@@ -133,16 +131,8 @@ class ExplorerPlayer:
     def _choose(self, view: View) -> int:
         """The key of the first aim that can be pursued."""
         self._tried = None
-        aims: tuple[Callable[[View], int | None], ...] = (
-            self._fight,
-            self._eat,
-            self._dabble,
-            self._descend,
-            self._rest,
-            self._explore,
-            self._look_for_hidden,
-        )
-        for aim in aims:
+        at_once = self._fight, self._eat, self._dabble, self._descend, self._rest
+        for aim in (*at_once, self._explore, self._look_for_hidden):
             if key := aim(view):
                 return key
         return self._step(int(self._rng.integers(len(COMPASS))))
@@ -153,17 +143,12 @@ class ExplorerPlayer:
 
     def _fight(self, view: View) -> int | None:
         """Hit an adjacent monster, unless it is peaceful or best left alone."""
-        y, x = view.here
-        around = view.kinds[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
-        if not (around == Kind.MONSTER).any():
+        level, monsters = view.level, view.kinds == Kind.MONSTER
+        if not monsters.any():
             return None
-        level = view.level
-        monsters = (view.kinds == Kind.MONSTER) & ~level.is_peaceful(view)
-        hostile = [
-            direction
-            for direction in range(len(COMPASS))
-            if can_step(y, x, direction, monsters, level.doors, _NOTHING)
-        ]
+        monsters &= ~level.is_peaceful(view)
+        directions = range(len(COMPASS))
+        hostile = [d for d in directions if can_step(*view.here, d, monsters, level.doors, NOWHERE)]
         if not hostile:
             return None
         if view.health < WEAK_SHARE and level.down[view.here]:
@@ -191,9 +176,8 @@ class ExplorerPlayer:
     def _descend(self, view: View) -> int | None:
         """Go down, if the level was explored enough and the hero is well, or has no other way."""
         level = view.level
-        ready = level.steps >= level.patience
         well = view.health >= WEAK_SHARE or level.rests >= RESTS
-        return self._go_down(view) if ready and well else None
+        return self._go_down(view) if well and level.steps >= level.patience else None
 
     def _go_down(self, view: View, bold: bool = False) -> int | None:
         """Take the way down under the hero, or a step towards the nearest."""
@@ -208,9 +192,8 @@ class ExplorerPlayer:
 
     def _rest(self, view: View) -> int | None:
         """Heal a little before going on."""
-        if view.health >= WEAK_SHARE or view.level.rests >= RESTS:
-            return None
-        if view.hunger >= HUNGRY or (view.kinds == Kind.MONSTER).any():
+        well = view.health >= WEAK_SHARE or view.level.rests >= RESTS
+        if well or view.hunger >= HUNGRY or (view.kinds == Kind.MONSTER).any():
             return None
         view.level.rests += 1
         return SEARCH
@@ -240,7 +223,7 @@ class ExplorerPlayer:
         if lost and level.steps % 100 == 0:
             level.blocked[:] = False  # what was in the way may have gone
         passable = level.passable(view, bold=lost)
-        distance = distances(_single(view.here), passable, level.doors, _NOTHING)
+        distance = distances(only(view.here), passable, level.doors, NOWHERE)
         reachable = distance != FAR
         likely = count_exits(passable, level.doors) <= 1
         likely |= sum_neighbours(passable & ~reachable) > 0
@@ -248,11 +231,11 @@ class ExplorerPlayer:
         hope = sum_neighbours(closed * SEARCH_DECAY**level.searched)
         hope *= np.where(likely, 5.0, np.where(view.kinds == Kind.CORRIDOR, 0.3, 1.0))
         gain = np.where(reachable, STEPS_FOR_HOPE * hope - distance, -np.inf)
-        y, x = divmod(int(np.argmax(gain)), WIDTH)
+        y, x = divmod(int(np.argmax(gain)), gain.shape[1])
         if (y, x) == view.here:
             level.searched[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] += 1
             return SEARCH
-        return self._walk(view, _single((y, x)), bold=lost)
+        return self._walk(view, only((y, x)), bold=lost)
 
     def _walk(self, view: View, targets: AnyArray, bold: bool = False) -> int | None:
         """A step on a shortest way to one of ``targets``."""
@@ -264,10 +247,3 @@ class ExplorerPlayer:
             return None
         luck = self._rng.random()
         return self._step(step_towards(distance, *view.here, level.doors, level.blocked, luck))
-
-
-def _single(cell: tuple[int, int]) -> AnyArray:
-    """The map's cells with only this one true."""
-    cells = np.zeros((HEIGHT, WIDTH), np.bool_)
-    cells[cell] = True
-    return cells

@@ -16,6 +16,7 @@ HEIGHT, WIDTH = 21, 79
 DY = np.array((-1, 0, 1, 0, -1, 1, 1, -1))
 DX = np.array((0, 1, 0, -1, 1, 1, -1, -1))
 FAR = np.iinfo(np.int16).max  # no way there
+NOWHERE = np.zeros((8, HEIGHT, WIDTH), np.bool_)  # where a step is blocked
 
 _STRAIGHT = np.array(((0, 1, 0), (1, 0, 1), (0, 1, 0)))
 _ASLANT = np.array(((1, 0, 1), (0, 0, 0), (1, 0, 1)))
@@ -83,6 +84,13 @@ def step_towards(
     lengths = [distance[y + DY[direction], x + DX[direction]] for direction in ways]
     good = [direction for direction, length in zip(ways, lengths) if length == min(lengths)]
     return good[int(luck * len(good))] if good else -1
+
+
+def only(cell: tuple[int, int]) -> AnyArray:
+    """(21, 79) bool, true at this row and column."""
+    cells = np.zeros((HEIGHT, WIDTH), np.bool_)
+    cells[cell] = True
+    return cells
 
 
 def sum_neighbours(weights: AnyArray) -> AnyArray:

@@ -25,22 +25,11 @@ _PAGE_END = re.compile(rb"(?:\(end\)|\(\d+ of \d+\)|--More--)\Z")  # of a menu o
 _QUESTION_END = (b"?", b"]", b")")
 _STATUS = re.compile(rb"(?<!\S)(\w+|\S):(-?\d{1,18})(?:[/(](\d{1,18}|\*\*))?")
 _FIELDS = {
-    b"Dx": ("DEX",),
-    b"Co": ("CON",),
-    b"In": ("INT",),
-    b"Wi": ("WIS",),
-    b"Ch": ("CHA",),
-    b"S": ("SCORE",),
-    b"Dlvl": ("DEPTH",),
-    b"$": ("GOLD",),
-    b"HP": ("HP", "HPMAX"),
-    b"Pw": ("ENE", "ENEMAX"),
-    b"AC": ("AC",),
-    b"Xp": ("XP", "EXP"),
-    b"Exp": ("XP",),
-    b"HD": ("HD",),
-    b"T": ("TIME",),
-}
+    b"Dx": ["DEX"], b"Co": ["CON"], b"In": ["INT"], b"Wi": ["WIS"], b"Ch": ["CHA"],
+    b"S": ["SCORE"], b"Dlvl": ["DEPTH"], b"$": ["GOLD"], b"T": ["TIME"],
+    b"HP": ["HP", "HPMAX"], b"Pw": ["ENE", "ENEMAX"], b"AC": ["AC"],
+    b"Xp": ["XP", "EXP"], b"Exp": ["XP"], b"HD": ["HD"],
+}  # fmt: skip
 _HUNGER = {b"Satiated": 0, b"Hungry": 2, b"Weak": 3, b"Fainting": 4, b"Fainted": 5, b"Starved": 6}
 _NOT_HUNGRY = 1
 _BURDEN = (b"Burdened", b"Stressed", b"Strained", b"Overtaxed", b"Overloaded")
@@ -134,14 +123,12 @@ def _parse_status(first: bytes, second: bytes) -> AnyArray | None:
             if number.lstrip(b"-").isdigit():
                 status[getattr(nethack, f"NLE_BL_{field}")] = int(number)
     words = set(second[second.find(b"HP:") :].split())
+    conditions = [1 << bit for bit, word in enumerate(_CONDITIONS) if word in words]
+    alignments = [_ALIGNMENT[word] for word in first.split() if word in _ALIGNMENT]
     status[nethack.NLE_BL_HUNGER] = next((_HUNGER[w] for w in _HUNGER if w in words), _NOT_HUNGRY)
     status[nethack.NLE_BL_CAP] = next((i for i, w in enumerate(_BURDEN, 1) if w in words), 0)
-    status[nethack.NLE_BL_CONDITION] = sum(
-        1 << bit for bit, word in enumerate(_CONDITIONS) if word in words
-    )
-    status[nethack.NLE_BL_ALIGN] = next(
-        (_ALIGNMENT[w] for w in first.split() if w in _ALIGNMENT), 0
-    )
+    status[nethack.NLE_BL_CONDITION] = sum(conditions)
+    status[nethack.NLE_BL_ALIGN] = alignments[0] if alignments else 0
     status.flags.writeable = False
     return status
 
@@ -162,9 +149,8 @@ def _to_25(strength: int) -> int:
 
 def _is_on_map(screen: AnyArray, row: int, column: int) -> bool:
     """Does the cursor show where the hero is?"""
-    if row not in MAP_ROWS or _below_window(screen, row, column):
-        return False
-    return _unwrap(screen, row, column) is None
+    waits = _below_window(screen, row, column) or _unwrap(screen, row, column) is not None
+    return row in MAP_ROWS and not waits
 
 
 def _below_window(screen: AnyArray, row: int, column: int) -> bool:
@@ -191,10 +177,8 @@ def _unwrap(screen: AnyArray, row: int, column: int) -> bytes | None:
     if text.endswith(_MORE):
         text = text.removesuffix(_MORE)
         return None if text.endswith(b" ") else text.rstrip()  # in a window it stands apart
-    is_question = text.endswith(_QUESTION_END) and _before(screen, row, column) == _text(
-        screen, row
-    )
-    return text + b" " if is_question else None
+    at_the_end = _before(screen, row, column) == _text(screen, row)
+    return text + b" " if at_the_end and text.endswith(_QUESTION_END) else None
 
 
 def _before(screen: AnyArray, row: int, column: int) -> bytes:
