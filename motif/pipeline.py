@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,17 @@ class Stage:
     """One command, and a file or folder that is there once it has ended well."""
 
     name: str
-    module: str
-    words: Sequence[object]  # flags and their values
+    command: Sequence[str]  # without the interpreter's path
     makes: Path
     always: bool = False  # cheap, and run again each time
 
-    @property
-    def command(self) -> list[str]:
-        """The command's words, without the interpreter's path."""
-        return ["python", "-m", self.module, *map(str, self.words)]
+    @classmethod
+    def row(
+        cls, name: str, line: str, makes: Path, words: Mapping[str, object], always: bool = False
+    ) -> Stage:
+        """A script and its flags in one ``line``; ``words`` stand for the {names} in it."""
+        script, *flags = (word.format(**words) for word in line.split())
+        return cls(name, ["python", "-m", f"scripts.{script}", *flags], makes, always)
 
 
 class Records:

@@ -28,22 +28,43 @@ from motif.pipeline import Records, Stage, run_stages
 from motif.play.players import RandomPlayer
 from motif.preference.label_set import load_preferences
 from motif.preference.labels import count_labels
-from motif.results.episodes import compare_fifths
+from motif.results.episodes import compare_fifths, read_episodes
 from motif.results.runs import read_run
 
 ANNOTATOR = "rules_msg_defaultgoal"
 RANDOM_GAMES = 20  # to compare with; some seconds
 
 # The paper's --extrinsic_reward is 0.1: so small an agent would see the rules' reward alone.
-SETTINGS = {
-    "unpack": "--zipped motif_dataset_zipped",
-    "annotate": "--annotator_type rules --goal_key defaultgoal",
-    "reward": "--batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777",
-    "agent": "--algo APPO --env nle_fixed_eat_action --root_env NetHackScore-v1 --num_workers 2 "
-    "--num_envs_per_worker 16 --batch_size 1024 --train_for_env_steps 400000 --reward_scale 0.1 "
-    "--obs_scale 255.0 --extrinsic_reward 1.0 --llm_reward 0.1 --beta_count_exponent 3 "
-    "--eps_threshold_quantile 0.5 --save_every_steps 50000 --keep_checkpoints 2 --seed 777",
-    "watch": "--num_episodes 1 --render False --seed 777",
+STAGES = {  # the command of each, and what it makes
+    "unpack": (
+        "unpack_dataset --directory {root} --zipped motif_dataset_zipped",
+        "motif_dataset/data",
+    ),
+    "annotate": (
+        "annotate_pairs_dataset --directory {root}/motif_dataset --annotator_type rules "
+        "--goal_key defaultgoal",
+        f"motif_dataset/preference/{ANNOTATOR}.npy",
+    ),
+    "reward": (
+        f"train_reward --dataset_dir {{root}}/motif_dataset --annotator {ANNOTATOR} "
+        "--train_dir {root}/reward_saving_dir --experiment standard_reward --batch_size 256 "
+        "--reward_lr 0.001 --num_epochs 8 --seed 777",
+        "reward_saving_dir/standard_reward/val_metrics.csv",
+    ),
+    "agent": (
+        "main --reward_dir {root}/reward_saving_dir/standard_reward --train_dir "
+        "{root}/rl_saving_dir --experiment standard_motif --algo APPO --env nle_fixed_eat_action "
+        "--root_env NetHackScore-v1 --num_workers 2 --num_envs_per_worker 16 --batch_size 1024 "
+        "--train_for_env_steps 400000 --reward_scale 0.1 --obs_scale 255.0 --extrinsic_reward 1.0 "
+        "--llm_reward 0.1 --beta_count_exponent 3 --eps_threshold_quantile 0.5 "
+        "--save_every_steps 50000 --keep_checkpoints 2 --seed 777",
+        "rl_saving_dir/standard_motif/episodes.csv",
+    ),
+    "watch": (
+        "visualize --train_dir {root}/rl_saving_dir --experiment standard_motif "
+        "--num_episodes 1 --render False --seed 777",
+        "rl_saving_dir/standard_motif/episodes.csv",
+    ),
 }
 SMALL = {  # what --small adds: a trial of every stage, too short to learn anything
     "reward": "--num_epochs 1",
@@ -60,36 +81,19 @@ class QuickstartConfig:
     small: bool = option(False, "a trial of some minutes that learns nothing")
 
 
-def folders_in(root: Path) -> tuple[Path, Path, Path]:
-    """The folders of the dataset, the reward model's run and the agent's."""
-    runs = root / "reward_saving_dir" / "standard_reward", root / "rl_saving_dir" / "standard_motif"
-    return root / "motif_dataset", *runs
-
-
 def make_stages(root: Path, small: bool) -> list[Stage]:
     """The stages with all their flags, in order."""
-    dataset, reward, agent = folders_in(root)
-    labels, episodes = dataset / "preference" / f"{ANNOTATOR}.npy", agent / "episodes.csv"
-    reward_run = ["--train_dir", reward.parent, "--experiment", reward.name]
-    agent_run = ["--train_dir", agent.parent, "--experiment", agent.name]
-    labelled = ["--dataset_dir", dataset, "--annotator", ANNOTATOR]
-    rows: list[tuple[str, str, list[object], Path]] = [
-        ("unpack", "unpack_dataset", ["--directory", root], dataset / "data"),
-        ("annotate", "annotate_pairs_dataset", ["--directory", dataset], labels),
-        ("reward", "train_reward", [*labelled, *reward_run], reward / "val_metrics.csv"),
-        ("agent", "main", ["--reward_dir", reward, *agent_run], episodes),
-        ("watch", "visualize", [*agent_run], episodes),
-    ]
     added = SMALL if small else {}
     return [
-        Stage(
-            name,
-            f"scripts.{script}",
-            [*where, *SETTINGS[name].split(), *added.get(name, "").split()],
-            makes,
-        )
-        for name, script, where, makes in rows
+        Stage.row(name, f"{line} {added.get(name, '')}", root / makes, {"root": root})
+        for name, (line, makes) in STAGES.items()
     ]
+
+
+def folders_in(root: Path) -> tuple[Path, Path, Path]:
+    """The folders of the dataset, the reward model's run and the agent's."""
+    _, labels, reward, agent, _ = (root / makes for _, makes in STAGES.values())
+    return labels.parent.parent, reward.parent, agent.parent
 
 
 def quickstart(config: QuickstartConfig) -> int:
@@ -156,16 +160,13 @@ def write_report(root: Path, summary: Mapping[str, Any]) -> None:
     _, reward, agent = folders_in(root)
     loaded = load_reward_model(reward)
     best, worst = rank_messages(loaded.train_messages, loaded.train_rewards)
-    title = f"Motif quickstart: {summary['pairs']:,} pairs, {summary['frames']:,} steps"
-    reference = "random play", summary["return_of_random_play"]
-    games = dict(read_run(agent).episodes)
     draw_report(
         root / "report.png",
-        title=title,
-        episodes=games,
+        title=f"Motif quickstart: {summary['pairs']:,} pairs, {summary['frames']:,} steps",
+        episodes=read_episodes(agent / "episodes.csv"),
         best=best,
         worst=worst,
-        reference=reference,
+        reference=("random play", summary["return_of_random_play"]),
     )
 
 
@@ -183,9 +184,11 @@ def print_result(root: Path, summary: Mapping[str, Any]) -> None:
     print(f"  {agent}: {summary['frames']:,} steps, {summary['games']} games")
     for name, which in (("return", "ended"), ("return_from_first_begun", "began")):
         if fifths := summary[name]:
-            first, last, low, high = (fifths[key] for key in ("first", "last", "low", "high"))
-            print(f"    return of the fifth of games that {which} first {first:.1f}, that ended ")
-            print(f"    last {last:.1f}; difference {low:.1f} to {high:.1f} (95 %)")
+            print(
+                f"    return of the fifth of games that {which} first {fifths['first']:.1f}, that "
+                f"ended last {fifths['last']:.1f}; difference {fifths['low']:.1f} to "
+                f"{fifths['high']:.1f} (95 %)"
+            )
     print(f"    return of random play {summary['return_of_random_play']:.1f}")
     print(f"  {root / 'summary.json'}, {root / 'report.png'}")
     print(f"next: {command('watch', train_dir=agent.parent, experiment=agent.name)}")

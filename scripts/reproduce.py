@@ -17,7 +17,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +41,32 @@ STEERING_STEPS = 300_000
 BEHAVIOUR = ("gold", "kills a monster", "deepest", "length", "intrinsic_return")
 COLUMNS = ("return", "extrinsic_return", "intrinsic_return", "dlvl", "gold", "xlvl", "length")
 
-REWARD = "--batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777"
-AGENT = (
-    "--algo APPO --env nle_fixed_eat_action --num_workers 2 --num_envs_per_worker 32 "
-    "--batch_size 1024 --reward_scale 0.1 --obs_scale 255.0 --beta_count_exponent 3 "
-    "--eps_threshold_quantile 0.5 --save_every_steps 50000 --keep_checkpoints 20"
+COLLECT = "collect_pairs_dataset --directory {dataset} --num_pairs 400"
+UNPACK = "unpack_dataset --directory {root}"
+ANNOTATE = "annotate_pairs_dataset --directory {dataset} --annotator_type rules --goal_key {goal}"
+REWARD = (
+    "train_reward --dataset_dir {dataset} --annotator {labels} --train_dir {root}/reward "
+    "--experiment {goal} --batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777"
 )
-GAMES = "--num_episodes 20 --render False --seed 777"  # played with each steered agent
-SMALL = {  # what --small adds
-    "collect": "--num_pairs 400",
-    "reward": "--num_epochs 2",
-    "agent": "--num_workers 1 --num_envs_per_worker 4 --batch_size 256 --train_for_env_steps 2048 "
-    "--decorrelate_experience_max_seconds 0",
-    "games": "--num_episodes 1",
-}
+AGENT = (
+    "main --algo APPO --env nle_fixed_eat_action --num_workers 2 --num_envs_per_worker 32 "
+    "--batch_size 1024 --reward_scale 0.1 --obs_scale 255.0 --beta_count_exponent 3 "
+    "--eps_threshold_quantile 0.5 --save_every_steps 50000 --keep_checkpoints 20 "
+    "--root_env {task} --train_for_env_steps {steps} --extrinsic_reward {extrinsic_reward} "
+    "--llm_reward {llm_reward} --seed {seed} --train_dir {root}/rl --experiment {name}"
+)
+PLAY = (  # with each steered agent
+    "visualize --train_dir {root}/rl --experiment {run} --num_episodes 20 --render False "
+    "--seed 777 --stats {root}/games/{run}.json"
+)
+CURVES = "collect_results --output {root}/motif_results.pkl --csv_dir {root}/curves --run"
+PLOTS = "plot_results --results {root}/motif_results.pkl --output_dir {root}/plots"
+SMALL_REWARD = " --num_epochs 2"
+SMALL_AGENT = (
+    " --num_workers 1 --num_envs_per_worker 4 --batch_size 256 --train_for_env_steps 2048 "
+    "--decorrelate_experience_max_seconds 0"
+)
+SMALL_PLAY = " --num_episodes 1"
 
 Row = Mapping[str, Cell]
 
@@ -104,50 +116,39 @@ def planned_runs(config: ReproduceConfig) -> Iterator[Planned]:
 
 def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
     """All commands in order."""
-    root, small = config.directory, SMALL if config.small else dict.fromkeys(SMALL, "")
-    dataset, runs = config.dataset or root / "motif_dataset", list(planned_runs(config))
-    made_here, data = config.dataset is None and config.small, dataset / "data"
-    if made_here:
-        words = ["--directory", dataset, *small["collect"].split()]
-        yield Stage("collect", "scripts.collect_pairs_dataset", words, data)
-    elif config.dataset is None:
-        yield Stage("unpack", "scripts.unpack_dataset", ["--directory", root], data)
+    root, runs, small = config.directory, list(planned_runs(config)), config.small
+    dataset = config.dataset or root / "motif_dataset"
+    where = {"root": root, "dataset": dataset}
+    if config.dataset is None:
+        name, line = ("collect", COLLECT) if small else ("unpack", UNPACK)
+        yield Stage.row(name, line, dataset / "data", where)
     for goal in dict.fromkeys(one.goal for one in runs):
-        labels = config.annotator.format(goal=goal)
-        if made_here:
-            words = ["--directory", dataset, "--annotator_type", "rules", "--goal_key", goal]
-            made = dataset / "preference" / f"{labels}.npy"
-            yield Stage(f"annotate_{goal}", "scripts.annotate_pairs_dataset", words, made)
-        words = ["--dataset_dir", dataset, "--annotator", labels, "--train_dir", root / "reward"]
-        words += ["--experiment", goal, *REWARD.split(), *small["reward"].split()]
+        words = {**where, "goal": goal, "labels": config.annotator.format(goal=goal)}
+        if small and config.dataset is None:
+            labels = dataset / "preference" / f"rules_msg_{goal}.npy"
+            yield Stage.row(f"annotate_{goal}", ANNOTATE, labels, words)
         made = root / "reward" / goal / "val_metrics.csv"
-        yield Stage(f"reward_{goal}", "scripts.train_reward", words, made)
+        yield Stage.row(f"reward_{goal}", REWARD + SMALL_REWARD * small, made, words)
     for one in runs:
-        words = [*AGENT.split(), "--root_env", one.task, "--train_for_env_steps", one.steps]
-        words += ["--extrinsic_reward", one.extrinsic_reward, "--llm_reward", one.llm_reward]
-        words += ["--seed", one.seed, "--train_dir", root / "rl", "--experiment", one.name]
-        words += ["--reward_dir", root / "reward" / one.goal] if one.llm_reward else []
-        words += small["agent"].split()
-        yield Stage(one.name, "scripts.main", words, root / "rl" / one.name / "episodes.csv")
-    for one in filter(lambda one: one.steers, runs):
-        made = root / "games" / f"{one.name}.json"
-        words = ["--train_dir", root / "rl", "--experiment", one.name, *GAMES.split()]
-        words += ["--stats", made, *small["games"].split()]
-        yield Stage(f"play_{one.name}", "scripts.visualize", words, made)
-    compared = [root / "rl" / one.name for one in runs if not one.steers]
-    results, rliable = root / "motif_results.pkl", importlib.util.find_spec("rliable") is not None
-    words = ["--run", *compared, "--output", results, "--csv_dir", root / "curves"]
-    yield Stage("curves", "scripts.collect_results", words, results, always=True)
+        reward = " --reward_dir {root}/reward/{goal}" if one.llm_reward else ""
+        made = root / "rl" / one.name / "episodes.csv"
+        line = AGENT + reward + SMALL_AGENT * small
+        yield Stage.row(one.name, line, made, {**where, **asdict(one)})
+    for name in (one.name for one in runs if one.steers):
+        made = root / "games" / f"{name}.json"
+        yield Stage.row(f"play_{name}", PLAY + SMALL_PLAY * small, made, {**where, "run": name})
+    compared = "".join(f" {{root}}/rl/{one.name}" for one in runs if not one.steers)
+    yield Stage.row("curves", CURVES + compared, root / "motif_results.pkl", where, True)
+    rliable = importlib.util.find_spec("rliable") is not None
     if not rliable:
         print("aggregates are left out: rliable is missing (pip install -e '.[plots]')")
-    words = ["--results", results, "--output_dir", root / "plots", "--aggregates", rliable]
-    yield Stage("plots", "scripts.plot_results", words, root / "plots", always=True)
+    yield Stage.row("plots", f"{PLOTS} --aggregates {rliable}", root / "plots", where, True)
 
 
 def reproduce(config: ReproduceConfig) -> int:
     """Run what is not done, with results and figures, then write the tables."""
-    stages, records = list(make_stages(config)), Records(config.directory / "stages.json")
-    if status := run_stages(stages, records):
+    records = Records(config.directory / "stages.json")
+    if status := run_stages(list(make_stages(config)), records):
         return status
     write_tables(config.directory, list(planned_runs(config)))
     return 0
@@ -181,15 +182,8 @@ def _last_fifth(one: Planned, folder: Path) -> Row:
     values = {name: done.episodes[name][last] for name in COLUMNS}
     means = {name: round(float(v.mean()), 4) if games else np.nan for name, v in values.items()}
     about = {"run": one.name, "task": one.task, "method": method_of(done.config)}
-    reward = one.goal if one.llm_reward else "none"
-    return {
-        **about,
-        "reward": reward,
-        "seed": one.seed,
-        "steps": done.steps,
-        "games": games,
-        **means,
-    }
+    goal: Row = {"reward": one.goal if one.llm_reward else "none", "seed": one.seed}
+    return {**about, **goal, "steps": done.steps, "games": games, **means}
 
 
 def _means_over_seeds(rows: Sequence[Row]) -> Iterator[Row]:

@@ -24,7 +24,7 @@ def stage_of(code: str, makes: Path, name: str = "unpack") -> Stage:
     makes.parent.mkdir(parents=True, exist_ok=True)
     module = makes.parent / f"stage_{name}.py"
     module.write_text(code)
-    return Stage(name, f"stage_{name}", ["--directory", makes], makes)
+    return Stage(name, ["python", "-m", f"stage_{name}", "--directory", str(makes)], makes)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_small_adds_only_what_it_names(tmp_path):
     for full, small in zip(make_stages(tmp_path, False), make_stages(tmp_path, True)):
         added = quickstart.SMALL.get(full.name, "").split()
         assert small.command == [*full.command, *added]
-    assert quickstart.SMALL.keys() <= quickstart.SETTINGS.keys()
+    assert quickstart.SMALL.keys() <= quickstart.STAGES.keys()
 
 
 def test_a_stage_that_is_done_is_not_run_again(folder, monkeypatch, capfd):
@@ -89,21 +89,19 @@ def test_a_stage_that_fails_ends_the_run_with_its_status(folder, monkeypatch, ca
 
 
 def test_other_settings_are_refused(tmp_path):
-    stage = Stage("agent", "scripts.main", ["--seed", 1], tmp_path)
+    stage = Stage.row("agent", "main --seed {seed}", tmp_path, {"seed": 1})
     records = Records(tmp_path / "stages.json")
     records.begin(stage)
     records.end(stage, 2.0)
     assert Records(records.path).is_done(stage)
-    other = Stage("agent", "scripts.main", ["--seed", 2], tmp_path)
+    other = Stage.row("agent", "main --seed {seed}", tmp_path, {"seed": 2})
     with pytest.raises(ConfigError, match=r"begun with other settings:\n.*--seed 1\nand not\n.*2"):
         Records(records.path).is_done(other)
 
 
 def test_damaged_records_are_as_good_as_none(tmp_path):
     (tmp_path / "stages.json").write_text("{")
-    assert not Records(tmp_path / "stages.json").is_done(
-        Stage("agent", "scripts.main", [], tmp_path)
-    )
+    assert not Records(tmp_path / "stages.json").is_done(Stage.row("agent", "main", tmp_path, {}))
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -152,7 +150,7 @@ def start_quickstart(folder: Path) -> subprocess.Popen:
     """The quickstart in a process of its own, with the one stage of ``folder``."""
     code = (
         "import sys, pathlib; from scripts import quickstart as q\n"
-        "stage = q.Stage('one', 'stage_one', [], pathlib.Path('one'))\n"
+        "stage = q.Stage('one', ['python', '-m', 'stage_one'], pathlib.Path('one'))\n"
         "q.make_stages = lambda root, small: [stage]\n"
         "sys.exit(q.main(['--directory', 'run']))\n"
     )

@@ -385,6 +385,24 @@ def test_the_commands_say_what_came_out(dataset, tmp_path, capsys, monkeypatch):
     assert "motif_dataset_part_00 is missing; restore it: git" in capsys.readouterr().err
 
 
+def test_the_next_command_pasted_into_a_shell_works_for_a_path_with_a_space(
+    dataset, tmp_path, capsys
+):
+    folder = tmp_path / "it's a folder"
+    arguments = ["--directory", str(dataset.directory), "--output", str(folder / "zipped")]
+    assert pack_dataset.main(arguments) == 0
+    line = capsys.readouterr().out.partition("next: python ")[2]
+    done = subprocess.run(
+        f"{sys.executable} {line}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"the parts in {folder}/zipped are whole; ")
+
+
 def test_without_labels_the_next_command_makes_some(dataset, tmp_path, capsys):
     shutil.rmtree(dataset.directory / "preference")
     pack(PackConfig(str(dataset.directory), str(tmp_path / "zipped")))
