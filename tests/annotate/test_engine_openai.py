@@ -175,7 +175,7 @@ def test_one_prompt_that_always_fails_is_unknown_not_the_end(
         return original(body)
 
     server.complete = poisoned  # type: ignore[method-assign]
-    assert annotate(pairs, server, "--num-workers", "4", "--server-patience", "5") == 0
+    assert annotate(pairs, server, "--num-workers", "4", "--server-patience", "60") == 0
     unknown = np.flatnonzero(labels(pairs) == 3)
     assert {c[1:] for c in captioned_pairs(pairs, unknown)} == {poison}
 
@@ -250,7 +250,7 @@ def test_a_server_that_comes_back(make_dataset: MakeDataset, server: FakeServer)
     again: list[FakeServer] = []
     thread = threading.Thread(target=restart)
     thread.start()
-    patience = ("--server-patience", "10", "--num-workers", "4")
+    patience = ("--server-patience", "60", "--num-workers", "4")
     assert annotate(pairs, server, *patience) == 0
     thread.join()
     again[0].close()
