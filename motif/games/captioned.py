@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from motif.games.game import Observation, Player, Screen, TaskInfo
+from motif.games.game import Kinds, Observation, Player, Screen, TaskInfo
 from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray
 
@@ -34,7 +34,7 @@ class CaptionedGame:
     character = ""
     rules = Path("rules.yaml")
     prompts = Path("prompts")
-    kinds: Mapping[str, re.Pattern[str]] = {}
+    kinds: Kinds = MappingProxyType({})
     players: Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]] = {}
 
     @cached_property

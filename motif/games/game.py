@@ -40,6 +40,23 @@ class TaskInfo:
     has_success: bool = False  # whether a positive return means that it was solved
 
 
+Kinds = Mapping[str, re.Pattern[str]]  # of messages, by name
+
+
+def kinds_of(kinds: Kinds, text: str) -> list[str]:
+    """The kinds that a message is of; often none."""
+    return [name for name, pattern in kinds.items() if pattern.search(text)]
+
+
+def count_kinds(kinds: Kinds, seen: Mapping[str, int]) -> dict[str, int]:
+    """How often messages of each kind were seen, given how often each message was."""
+    counts = dict.fromkeys(kinds, 0)
+    for text, times in seen.items():
+        for kind in kinds_of(kinds, text):
+            counts[kind] += times
+    return counts
+
+
 class GameAdapter(Protocol):
     """One game. ``motif.games.captioned.CaptionedGame`` has a default for most of it."""
 
@@ -52,7 +69,7 @@ class GameAdapter(Protocol):
     character: str  # who is played, as a dataset remembers it
     rules: Path  # the patterns of ``--annotator-type rules``
     prompts: Path  # folder of the prompt files, one for each version
-    kinds: Mapping[str, re.Pattern[str]]  # of messages, to say what a reward likes
+    kinds: Kinds  # to say what a reward likes
     players: Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]]  # scripted ones
     policy_space: Any  # gymnasium.spaces.Dict: what the policy reads
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from motif.atomic_write import write_json
-from motif.games.game import GameAdapter
-from motif.games.nethack.kinds import count_kinds
+from motif.games.game import GameAdapter, count_kinds
 from motif.intervals import wilson
 from motif.messages import decode, printable
 from motif.play.gif import Screen, with_caption, write_gif
@@ -166,7 +165,7 @@ class Statistics(Watcher):
                 "length": episode.length,
                 **{name: episode.info[name] for name in columns},
                 "success": succeeded(self._game, self._task, episode),
-                **count_kinds({decode(text): count for text, count in episode.seen.items()}),
+                **count_kinds(self._game.kinds, {decode(m): n for m, n in episode.seen.items()}),
             }
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motif import blstats, messages
-from motif.games.nethack.kinds import KINDS
+from motif.games.game import Kinds, find_game
 from motif.pairs_dataset import PairsDataset, arrays_present, read_provenance
 from motif.preference.label_set import find_label_sets, load_preferences
 from motif.preference.labels import count_labels
@@ -103,25 +103,29 @@ def gather_facts(directory: str | Path) -> DatasetFacts:
         label_counts = {
             name: count_labels(load_preferences(pairs, name)) for name in find_label_sets(pairs)
         }
+    collection = read_provenance(pairs.directory)
+    game = find_game(collection.get("settings", {}).get("game", "nethack"))
     return DatasetFacts(
         pairs=len(pairs),
         seq_len=pairs.messages.shape[2],
         fingerprint=pairs.fingerprint,
-        collection=read_provenance(pairs.directory),
+        collection=collection,
         messages_UC=unique_UC[order_U],
         counts_U=counts_U[order_U],
         identical_pairs=int((index_NPT[:, 0] == index_NPT[:, 1]).all(axis=1).sum()),
-        pairs_with=_count_events(unique_UC, index_NPT),
+        pairs_with=_count_events(unique_UC, index_NPT, game.kinds),
         distributions=_distributions(pairs),
         labels=label_counts,
     )
 
 
-def _count_events(unique_UC: MessageArray, index_NPT: IndexArray) -> dict[str, int]:
+def _count_events(unique_UC: MessageArray, index_NPT: IndexArray, kinds: Kinds) -> dict[str, int]:
     texts = [messages.decode(message) for message in unique_UC]
     counts = {}
     for event, kind in EVENTS.items():
-        happens_U = np.array([bool(KINDS[kind].search(text)) for text in texts], dtype=bool)
+        if kind not in kinds:
+            continue
+        happens_U = np.array([bool(kinds[kind].search(text)) for text in texts], dtype=bool)
         counts[event] = int(happens_U[index_NPT].any(axis=(1, 2)).sum())
     return counts
 

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from motif.games.nethack.kinds import KINDS
+from motif.games.game import Kinds
 from motif.results import charts
 from motif.results.episodes import FloatArray
 from motif.results.page import Cell, Section, bar, fill, percent, picture, rate, shaded
@@ -30,6 +30,7 @@ class RewardView:
 
     name: str
     texts: Sequence[str]
+    kinds: Kinds  # of messages, of the game that they are from
     rewards_U: FloatArray  # normalised
     mean: float  # of the raw reward: raw = normalised * deviation + mean
     deviation: float
@@ -83,7 +84,7 @@ def _ranked(view: RewardView, rows: NDArray[np.int64]) -> list[list[Cell]]:
 def _kinds(views: Sequence[RewardView]) -> list[list[Cell]]:
     """Mean normalised reward of the messages of each kind; a column for each model."""
     rows: list[list[Cell]] = []
-    for kind, pattern in KINDS.items():
+    for kind, pattern in views[0].kinds.items():
         found = np.array([bool(pattern.search(text)) for text in views[0].texts])
         if found.any():
             means = [float(view.rewards_U[found].mean()) for view in views]

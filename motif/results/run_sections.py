@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from motif.games.nethack.kinds import kinds_of
+from motif.games.game import Kinds, find_game, kinds_of
 from motif.results import charts
 from motif.results.aggregates import SCORE_TASK
 from motif.results.episodes import Comparison, FloatArray
@@ -125,17 +125,17 @@ def parts_section(runs: Sequence[Run]) -> Section:
     return Section("parts", "Intrinsic against task's return", body)
 
 
-def income_section(incomes: Sequence[Income]) -> Section:
+def income_section(incomes: Sequence[Income], kinds: Kinds) -> Section:
     """Which messages paid the agent, from early policies to late ones."""
     names, shares = share_table(incomes, TOP_MESSAGES)
     labels = [f"{income.env_steps:,} steps" for income in incomes]
     bars = picture(charts.share_bars(labels, [shown(name) for name in names], shares), "shares")
-    rows = _first_and_last(incomes[0], incomes[-1])
+    rows = _first_and_last(incomes[0], incomes[-1], kinds)
     body = fill("income", games=incomes[0].games, picture=bars, rows=rows)
     return Section("income", "Where the intrinsic reward comes from", body)
 
 
-def _first_and_last(first: Income, last: Income) -> list[list[Cell]]:
+def _first_and_last(first: Income, last: Income, kinds: Kinds) -> list[list[Cell]]:
     before, after = first.shares(), last.shares()
     names = sorted({**before, **after}, key=lambda text: -after.get(text, 0) - before.get(text, 0))
     limit = max([*before.values(), *after.values()], default=1.0)
@@ -145,7 +145,7 @@ def _first_and_last(first: Income, last: Income) -> list[list[Cell]]:
             sum(entry.seen for entry in income.messages if entry.message == name) / income.games
             for income in (first, last)
         ]
-        kind = Markup(", ".join(kinds_of(name)) or "–")
+        kind = Markup(", ".join(kinds_of(kinds, name)) or "–")
         bars = [
             bar(part.get(name, 0.0), limit, percent(part.get(name, 0.0)))
             for part in (before, after)
@@ -171,7 +171,7 @@ def run_sections(run: Run, compared: Sequence[Run], incomes: Sequence[Income]) -
     runs = [run, *compared]
     sections = [glance_section(run, incomes), curves_section(runs)]
     if incomes:
-        sections.append(income_section(incomes))
+        sections.append(income_section(incomes, find_game(run.config.get("game", "nethack")).kinds))
     if rewarded := [each for each in runs if each.config.get("llm_reward")]:
         sections.append(parts_section(rewarded))
     if solvable := [each for each in runs if each.task != SCORE_TASK]:

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from motif.games.nethack.adapter import NetHack
 from motif.results.reward_sections import (
     PairAgreement,
     RewardView,
@@ -22,6 +23,7 @@ TEXTS = ["You kill the newt!", "$ - 3 gold pieces.", "It's a wall.", "<script>",
 
 def view_of(rewards, name="toy", threshold=0.0, texts=TEXTS, counts=None) -> RewardView:
     return RewardView(
+        kinds=NetHack.kinds,
         name=name,
         texts=texts,
         rewards_U=np.array(rewards, dtype=float),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from motif.games.nethack.adapter import NetHack
 from motif.results.income import Income, Paid
 from motif.results.run_sections import correlation, income_section, run_sections, signs
 from motif.results.runs import Run
@@ -123,7 +124,7 @@ def test_the_oracle_with_and_without_hallucination():
 
 
 def test_income_of_hostile_messages():
-    text = "".join(income_section(incomes_of(0.2, 0.3)).body)
+    text = "".join(income_section(incomes_of(0.2, 0.3), NetHack.kinds).body)
     assert "<b>" not in text and "&lt;b&gt;" in text
     assert "bumps into things" in text
     assert "30.0 %" in text and "70.0 %" in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 KINDS = {
     # not its own pet: "You kill the poor kitten!"; the pattern of rules.yaml
@@ -26,17 +25,3 @@ KINDS = {
         re.IGNORECASE,
     ),
 }
-
-
-def kinds_of(text: str) -> list[str]:
-    """The kinds that a message is of; often none."""
-    return [name for name, pattern in KINDS.items() if pattern.search(text)]
-
-
-def count_kinds(seen: Mapping[str, int]) -> dict[str, int]:
-    """How often messages of each kind were seen, given how often each message was."""
-    counts = dict.fromkeys(KINDS, 0)
-    for text, times in seen.items():
-        for kind in kinds_of(text):
-            counts[kind] += times
-    return counts

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from motif.games.game import count_kinds, kinds_of
 from motif.games.nethack.adapter import NetHack
-from motif.games.nethack.kinds import KINDS, count_kinds, kinds_of
+from motif.games.nethack.kinds import KINDS
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ from motif.games.nethack.kinds import KINDS, count_kinds, kinds_of
     ],
 )
 def test_kinds(text, kinds):
-    assert kinds_of(text) == kinds
+    assert kinds_of(KINDS, text) == kinds
 
 
 def test_each_kind_has_an_example_above():
@@ -43,7 +44,9 @@ def test_each_kind_has_an_example_above():
 
 
 def test_counts_are_of_times_seen():
-    counts = count_kinds({"You kill the newt!": 3, "The newt bites!  You kill the newt!": 2, "": 9})
+    counts = count_kinds(
+        KINDS, {"You kill the newt!": 3, "The newt bites!  You kill the newt!": 2, "": 9}
+    )
     assert {kind: count for kind, count in counts.items() if count} == {
         "kills a monster": 5,
         "is hurt": 2,
