@@ -35,10 +35,12 @@ class EpisodeSummary(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._returns = Returns()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode."""
         self._returns = Returns()
         return self.env.reset(**kwargs)
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One step; the last one's info has the summary."""
         observation, paid, terminated, truncated, info = self.env.step(action)
         reward = float(paid)
         returns = self._returns

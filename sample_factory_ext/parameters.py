@@ -40,7 +40,7 @@ RENAMED = {
     "wandb": "with_wandb",
 }
 
-# Sample Factory's defaults that differ from the release's.
+# Where Sample Factory's own defaults are not the release's.
 DEFAULTS: dict[str, Any] = {
     "env": ENVIRONMENT,
     "train_dir": "train_dir/rl_saving_dir",
@@ -50,26 +50,12 @@ DEFAULTS: dict[str, Any] = {
     "reward_clip": float(NEVER),  # the environment scales and clips, see extrinsic_clip
     "max_policy_lag": 10_000,
     "recurrence": 32,
-    "num_epochs": 1,
     "keep_checkpoints": 3,
     "decorrelate_experience_max_seconds": 10,
     "force_envs_single_thread": True,
     "save_every_sec": NEVER,  # save_every_steps does it
     "save_best_every_sec": NEVER,  # the release keeps no best policy
     "save_best_after": 10**18,
-    "exploration_loss_coeff": 0.003,
-    "adam_eps": 1e-6,
-    "max_grad_norm": 4.0,
-    "ppo_clip_ratio": 0.1,
-    "ppo_clip_value": 1.0,
-    "value_loss_coeff": 0.5,
-    "learning_rate": 1e-4,
-    "gamma": 0.99,
-    "rollout": 32,
-    "nonlinearity": "elu",
-    "rnn_type": "gru",
-    "rnn_size": 512,
-    "policy_initialization": "orthogonal",
     "seed": 777,  # the release has none, and crashes without
 }
 

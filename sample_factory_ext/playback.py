@@ -57,6 +57,7 @@ class PlaybackConfig(EvaluationFlags):
     @property
     def run_folder(self) -> Path:
         """Where the run is."""
+        """Where the run is."""
         return Path(self.train_dir) / self.experiment
 
 

@@ -139,6 +139,7 @@ class SaveEverySteps(AlgoObserver):
         self._every, self._saved = every, resume_from // every
 
     def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
+        """Save if a multiple was passed."""
         passed = sum(runner.env_steps.values()) // self._every
         if passed > self._saved:
             self._saved = passed
@@ -154,6 +155,7 @@ class ProgressBar(AlgoObserver):
         self._bar = tqdm(total=total, initial=resume_from, unit="step", unit_scale=True)
 
     def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
+        """Show how far it is."""
         steps = sum(runner.env_steps.values())
         means = {
             {"true_objective": "return"}.get(name, name): f"{np.mean(values[0]):.4g}"
@@ -164,4 +166,5 @@ class ProgressBar(AlgoObserver):
         self._bar.update(min(steps, self._bar.total) - self._bar.n)
 
     def on_stop(self, runner: Runner) -> None:
+        """Leave the terminal in order."""
         self._bar.close()
