@@ -68,23 +68,16 @@ def _load_player(checkpoint: str, load_policy: LoadPolicy) -> Player:
 
 def collect_and_report(config: CollectionConfig, load_policy: LoadPolicy) -> None:
     """Collect, then say what there is and what comes next."""
-    start = time.monotonic()
-    played = False
-
-    def source() -> GameSource:
-        nonlocal played
-        played = True
-        return open_source(config, load_policy)
-
-    made = collect(config, source)
+    start, was_there = time.monotonic(), Path(config.directory, "data").exists()
+    made = collect(config, lambda: open_source(config, load_policy))
     seconds = max(time.monotonic() - start, 1e-3)  # none at all on a clock that stands still
     what = (
         f"{config.num_pairs} pairs from {made['games']} games ({made['observations']} "
         f"observations, mean score {made['mean_score']:.1f}) in {config.directory}"
     )
-    if played:
-        print(f"collected {what}: {seconds:.1f} s, {config.num_pairs / seconds:.0f} pairs/s")
-    else:
+    if was_there:
         print(f"nothing to do: {what}")
+    else:
+        print(f"collected {what}: {seconds:.1f} s, {config.num_pairs / seconds:.0f} pairs/s")
     annotate = command("annotate", "--directory", config.directory, "--annotator-type", "rules")
     print("next:", annotate)

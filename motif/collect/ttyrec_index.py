@@ -189,8 +189,8 @@ class Recording:
         self._game = game
         self.paths = [(root / path).resolve() for path in self._nle.get_paths(game)]
         self.facts: dict[str, Any] = dict(self._nle.get_meta(game))  # columns of the xlogfile
-        self._packed = self._as_bz2()
-        self._nle.get_paths = lambda _: [str(path) for path in self._packed]
+        packed = self._packed = self._as_bz2()
+        self._nle.get_paths = lambda _: packed  # not through self: what it packed goes with it
 
     def _as_bz2(self) -> list[Path]:
         """The files as NLE reads them: all of them packed by bzip2, for the life of this object."""

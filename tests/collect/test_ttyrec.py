@@ -8,6 +8,7 @@ import gzip
 import json
 import shutil
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -286,6 +287,18 @@ def test_a_packing_is_told_by_the_content(ttyrecs, tmp_path):
     (tmp_path / "a.ttyrec3.bz2").write_bytes(content)
     (tmp_path / "b.ttyrec3.gz").symlink_to(ttyrecs[0])
     assert_same(*([game] for game in games_of(tmp_path)))
+
+
+def test_what_is_packed_anew_goes_with_its_game(recorded, tmp_path, monkeypatch):
+    folder = repacked(recorded[0], tmp_path / "other", ".gz")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    source = TtyrecGames([folder], 10, 0)
+    counts = [len([*scratch.glob("*/*.bz2")]) for _ in source.games(0)]
+    assert counts == [1] * GAMES
+    del source
+    assert not [*scratch.iterdir()]
 
 
 def test_damaged_recordings_of_other_packings_are_skipped_and_named(ttyrecs, tmp_path, capsys):
