@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from motif.annotate.final_text import final_text, plain
-from motif.annotate.prompt import ANSWER_ENDS, Prompt
+from motif.annotate.prompt import Prompt, answer_ends
 from motif.preference.labels import Preference
 from motif.types import AnyArray
 
@@ -79,7 +79,9 @@ class AnswerParser:
         )
         self._written = {}  # the decisions in the form that the prompt asks for
         for word in ("1", "2", "none"):
-            ways = [f"{prompt.direct_prefill}{word}{end}" for end in ANSWER_ENDS]
+            ways = [
+                f"{prompt.direct_prefill}{word}{end}" for end in answer_ends(prompt.direct_prefill)
+            ]
             fitting = [way for way in ways if self._pattern.search(way)]
             self._written[WORDS[word]] = fitting[0] if fitting else ""
 

@@ -20,6 +20,7 @@ from motif.games.game import find_game
 
 PLACEHOLDERS = ("goal", "caption_1", "caption_2")
 ANSWERS = ("1", "2", "none")
+MIRRORED = str.maketrans("([{<", ")]}>")
 ANSWER_ENDS = ("", *"\"'`)]}>*.\n", '")', '"}', "')", "**")  # with which an answer may close
 TEXTS = ("version", "system", "template", "retry", "answer_pattern", "direct_prefill")
 
@@ -54,6 +55,15 @@ class Prompt:
         if self.system is not None:
             turns.insert(0, Message(role="system", content=self.system))
         return turns
+
+
+def answer_ends(prefill: str) -> list[str]:
+    """With what an answer that begins with ``prefill`` may close: brackets and tags it opens too."""
+    opened = re.findall(r"<(\w+)[^<>/]*>|\[(\w+)\]", prefill)
+    tags = [f"</{angle}>" if angle else f"[/{square}]" for angle, square in reversed(opened)]
+    brackets = re.findall(r"[(\[{<*\"'`]*$", prefill.rstrip())[0][::-1].translate(MIRRORED)
+    closing = [*tags, "".join(tags), brackets]
+    return [*ANSWER_ENDS, *(space + end for end in closing for space in ("", " ", "\n"))]
 
 
 def prompt_versions(folder: Path) -> list[str]:
@@ -220,7 +230,7 @@ class _Document:
                 self.line(key), f"{key!r} must have one group, around 1|2|none, but has {groups}"
             )
         for answer in ANSWERS:
-            said = [f"{prefill}{answer}{end}" for end in ANSWER_ENDS]
+            said = [f"{prefill}{answer}{end}" for end in answer_ends(prefill)]
             found = {match[1].lower() for text in said if (match := expression.search(text))}
             if answer not in found:
                 raise self.error(

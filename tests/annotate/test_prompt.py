@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motif.annotate.answers import AnswerParser
 from motif.annotate.config import GOALS
 from motif.annotate.prompt import (
     Prompt,
@@ -17,6 +19,7 @@ from motif.annotate.prompt import (
 )
 from motif.errors import ConfigError
 from motif.games.nethack.adapter import NetHack
+from motif.preference.labels import Preference
 
 GOOD = """\
 version: mine
@@ -151,3 +154,24 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_shipped_files_are_the_known_ones() -> None:
     assert prompt_versions(NetHack.prompts) == ["default", "reworded"]
     assert all(path.suffix == ".yaml" for path in NetHack.prompts.iterdir())
+
+
+@pytest.mark.parametrize(
+    "prefill, pattern, answer",
+    [
+        ("<answer>", r"<answer>\s*(1|2|none)\s*</answer>", "<answer>2</answer>"),
+        ('<answer lang="en">', r"<answer[^>]*>(1|2|none)</answer>", '<answer lang="en">2</answer>'),
+        ("<reply><best>", r"<best>(1|2|none)</best></reply>", "<reply><best>2</best></reply>"),
+        ("[ANSWER]", r"\[ANSWER\](1|2|none)\[/ANSWER\]", "[ANSWER]2[/ANSWER]"),
+        ("[[", r"\[\[(1|2|none)\]\]", "[[2]]"),
+        ("best: **", r"best: \*\*(1|2|none)\*\*", "best: **2**"),
+        (r"\boxed{", r"\\boxed\{(1|2|none)\}", r"\boxed{2}"),
+    ],
+)
+def test_an_answer_closes_what_it_opens(tmp_path, prefill, pattern, answer):
+    content = yaml.safe_load((NetHack.prompts / "default.yaml").read_text())
+    content |= {"answer_pattern": pattern, "direct_prefill": prefill}
+    path = tmp_path / "tags.yaml"
+    path.write_text(yaml.safe_dump(content))
+    prompt = load_prompt(path, "defaultgoal")
+    assert AnswerParser(prompt)(f"Both are fine. {answer}") == Preference.SECOND
