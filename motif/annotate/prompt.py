@@ -58,7 +58,7 @@ class Prompt:
 
 
 def answer_ends(prefill: str) -> list[str]:
-    """With what an answer that begins with ``prefill`` may close: brackets and tags it opens too."""
+    """With what an answer that begins with ``prefill`` may close: what it opens, too."""
     opened = re.findall(r"<(\w+)[^<>/]*>|\[(\w+)\]", prefill)
     tags = [f"</{angle}>" if angle else f"[/{square}]" for angle, square in reversed(opened)]
     brackets = re.findall(r"[(\[{<*\"'`]*$", prefill.rstrip())[0][::-1].translate(MIRRORED)
