@@ -148,10 +148,6 @@ def check_sums(directory: str | Path) -> int:
 
     Returns:
         How many bytes were compared.
-
-    Raises:
-        DatasetError: arrays are damaged, missing or too many (it names all of them), or there are
-            no sums, as in the release's datasets.
     """
     pairs = PairsDataset(directory, arrays_present(directory))
     made = read_provenance(directory).get("sha256")

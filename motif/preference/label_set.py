@@ -43,10 +43,6 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
 
     It is looked for in the dataset's folder, then in the repository that holds this package and,
     for an installed package, in the one that is the working directory.
-
-    Raises:
-        PreferenceError: there is none (the message lists those that are), it is damaged, of
-            another length, or its provenance names another dataset or other counts.
     """
     path = _find(dataset, annotator)
     labels = read_labels(path, len(dataset))
@@ -62,11 +58,7 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
 
 
 def load_probabilities(dataset: PairsDataset, annotator: str) -> NDArray[np.float32]:
-    """The judge's probabilities (N, 3) float32 that belong to :func:`load_preferences`' labels.
-
-    Raises:
-        PreferenceError: there are none, or as for the labels.
-    """
+    """The judge's probabilities (N, 3) float32 that belong to :func:`load_preferences`' labels."""
     labels = _find(dataset, annotator)
     path = labels.with_name(annotator + PROBABILITIES)
     if not path.is_file():
@@ -88,33 +80,30 @@ def label_source(dataset: PairsDataset, annotator: str) -> dict[str, Any]:
 
 
 def _find(dataset: PairsDataset, annotator: str) -> Path:
-    own, *others = _folders(dataset)
-    strangers = []
-    for folder in (own, *others):
-        path = folder / f"{annotator}.npy"
-        if path.is_file() and (folder == own or _belongs(path, dataset)):
+    own = dataset.directory / "preference"
+    paths = [folder / f"{annotator}.npy" for folder in (own, *_shared())]
+    there = [path for path in paths if path.is_file()]
+    for path in there:
+        if path.parent == own or _belongs(path, dataset):
             return path
-        strangers += [path] if path.is_file() else []
-    other = f" ({strangers[0]} labels another dataset)" if strangers else ""
-    unmerged = (
-        " (its chunks are not all complete yet)" if parts_folder(own, annotator).is_dir() else ""
-    )
+    other = f" ({there[0]} labels another dataset)" if there else ""
+    if parts_folder(own, annotator).is_dir():
+        other = f" (its chunks are not all complete yet){other}"
     raise PreferenceError(
-        f"no label set {annotator!r} in {own}{unmerged}{other}; there are: "
+        f"no label set {annotator!r} in {own}{other}; there are: "
         f"{', '.join(find_label_sets(dataset)) or 'none'}. Make it: "
         + annotate_command(annotator, dataset.directory)
     )
 
 
-def _folders(dataset: PairsDataset) -> tuple[Path, Path, Path]:
-    return dataset.directory / "preference", REPOSITORY_PREFERENCES, Path("preference")
+def _shared() -> tuple[Path, Path]:
+    return REPOSITORY_PREFERENCES, Path("preference")
 
 
 def find_label_sets(dataset: PairsDataset) -> list[str]:
     """The names that :func:`load_preferences` finds for ``dataset``, sorted."""
-    own, *others = _folders(dataset)
-    found = set(label_sets(own))
-    for folder in others:
+    found = set(label_sets(dataset.directory / "preference"))
+    for folder in _shared():
         names = label_sets(folder)
         found |= {name for name in names if _belongs(folder / f"{name}.npy", dataset)}
     return sorted(found)
@@ -126,11 +115,7 @@ def _belongs(path: Path, dataset: PairsDataset) -> bool:
 
 
 def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
-    """The provenance beside a label file; empty, with a warning, where there is none.
-
-    Raises:
-        PreferenceError: it names another dataset, or is not valid JSON.
-    """
+    """The provenance beside a label file; empty, with a warning, where there is none."""
     beside = path.with_suffix(".json")
     if not beside.is_file():
         warnings.warn(
@@ -147,11 +132,7 @@ def check_provenance(path: Path, dataset: PairsDataset) -> dict[str, Any]:
 
 
 def check_sum(path: Path, annotator: str) -> None:
-    """Compare a file of a label set with its checksum in the provenance, where there is one.
-
-    Raises:
-        PreferenceError: it was changed or damaged after it was written, or is of an earlier set.
-    """
+    """Compare a file of a label set with its checksum in the provenance, where there are any."""
     provenance = path.with_name(f"{annotator}.json")
     sums = read_provenance(provenance).get("sha256") if provenance.is_file() else None
     if not isinstance(sums, dict) or sums.get(path.name) == sha256(path):

@@ -112,12 +112,7 @@ def save_checkpoint(run_folder: Path, content: Mapping[str, Any], *, keep: int =
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint file, on the CPU.
-
-    Raises:
-        CheckpointError: damaged, no checkpoint of a reward model, one of the release, or its
-            numbers are not finite.
-    """
+    """The content of a checkpoint file of ours, on the CPU; its numbers are finite."""
     content = read_torch_file(path, error=CheckpointError, way_out=RESTORE)
     if set(CONTENT) <= set(content):
         if wrong := not_finite(content):
@@ -127,12 +122,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             )
         return content
     if set(RELEASE_CONTENT) <= set(content):
-        convert = command(
-            "import",
-            release_dir=path.parent.parent,
-            train_dir="train_dir/reward_saving_dir",
-            experiment="imported_reward",
-        )
+        convert = command("import", release_dir=path.parent.parent)
         raise CheckpointError(f"{path} was made by the original release; import it: {convert}")
     missing = ", ".join(name for name in CONTENT if name not in content)
     raise CheckpointError(f"{path} is no reward checkpoint: it lacks {missing}")
@@ -140,13 +130,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def not_finite(content: Mapping[str, Any]) -> str:
     """The numbers of a checkpoint that are infinite or NaN, by name; empty if none are."""
-    numbers = {
-        "weights": content["model"].values(),
-        "mean": [content["reward_mean"]],
-        "variance": [content["reward_var"]],
-        "quantiles": content["quantiles"].values(),
-        "rewards": [content["train_rewards"]],
-    }
+    numbers = {"weights": content["model"].values(), "quantiles": content["quantiles"].values()}
+    single = {"reward_mean": "mean", "reward_var": "variance", "train_rewards": "rewards"}
+    numbers |= {name: [content[key]] for key, name in single.items()}
     return ", ".join(
         name
         for name, values in numbers.items()
@@ -155,11 +141,7 @@ def not_finite(content: Mapping[str, Any]) -> str:
 
 
 def find_checkpoint(run_folder: str | Path, checkpoint_num: int = 0) -> Path:
-    """The file of iteration ``checkpoint_num``; 0 is the last one.
-
-    Raises:
-        CheckpointError: no such folder or checkpoint; the message lists what is there.
-    """
+    """The file of iteration ``checkpoint_num``; 0 is the last one."""
     run_folder = Path(run_folder)
     train = command("reward", train_dir=run_folder.parent, experiment=run_folder.name)
     if not run_folder.is_dir():

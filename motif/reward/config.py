@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from motif.cli import option
 from motif.device import DeviceName
@@ -26,12 +26,8 @@ FREE_TO_CHANGE = {
 
 
 @dataclass(frozen=True)
-class RewardTrainingConfig:
-    """What ``scripts.train_reward`` takes.
-
-    Raises:
-        ConfigError: a value that cannot work.
-    """
+class RewardTrainingConfig(EncoderSettings):
+    """What ``scripts.train_reward`` takes."""
 
     dataset_dir: str = option("motif_dataset", "the pairs dataset")
     annotator: str = option("rules_msg_defaultgoal", "the label set: preference/<annotator>.npy")
@@ -46,15 +42,6 @@ class RewardTrainingConfig:
         False, "learn from the judge's probabilities, preference/<annotator>.probs.npy"
     )
     keep_checkpoints: int = option(0, "keep only the newest so many; 0: all")
-    reward_encoder: Literal["nle_torchbeast_encoder"] = option(
-        "nle_torchbeast_encoder", "the network"
-    )
-    encoder_msg_model: Literal["lt_cnn", "lt_cnn_small"] = option(
-        "lt_cnn", "its message encoder: the paper's, or a smaller one of the first 128 characters"
-    )
-    encoder_embedding_dim: int = option(128, "width of the blstats branch")
-    encoder_hidden_dim: int = option(512, "width of the encoder's output")
-    use_blstats: bool = option(False, "read the bottom-line statistics beside the message")
     use_glyphs: bool = option(False, "not possible: the pairs hold no glyphs")
     use_crop: bool = option(False, "not possible: the pairs hold no glyphs")
     num_workers: int | None = option(None, "accepted, no effect: all messages are in memory")
@@ -75,29 +62,20 @@ class RewardTrainingConfig:
         for name in ("seed", "keep_checkpoints"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{name} {getattr(self, name)}: it must be 0 or more")
-        self.encoder_settings()
+        super().__post_init__()
 
     @property
     def run_folder(self) -> Path:
         """Where everything of this run goes."""
         return Path(self.train_dir) / self.experiment
 
-    def encoder_settings(self) -> EncoderSettings:
-        """The part that fixes the network's shape."""
-        return EncoderSettings(
-            reward_encoder=self.reward_encoder,
-            encoder_msg_model=self.encoder_msg_model,
-            encoder_embedding_dim=self.encoder_embedding_dim,
-            encoder_hidden_dim=self.encoder_hidden_dim,
-            use_blstats=self.use_blstats,
-        )
-
 
 def given_flags(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that differ from their defaults, and those that a reader looks for."""
     always = ("dataset_dir", "annotator", "batch_size", "reward_lr", "num_epochs", "seed")
+    network = [field.name for field in fields(EncoderSettings)]
     return {
         field.name: config[field.name]
-        for field in fields(RewardTrainingConfig)
+        for field in sorted(fields(RewardTrainingConfig), key=lambda field: field.name in network)
         if field.name in config and (field.name in always or config[field.name] != field.default)
     }

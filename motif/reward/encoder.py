@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motif.blstats import BLSTATS_SIZE
+from motif.cli import option
 from motif.errors import ConfigError
 
 ENCODER_NAME = "nle_torchbeast_encoder"
@@ -60,17 +61,17 @@ MESSAGE_MODELS = {
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """What fixes the shape of the network; the names are those of the flags.
+    """What fixes the shape of the network; the names are those of the flags."""
 
-    Raises:
-        ConfigError: an unknown name, or a size that cannot be.
-    """
-
-    reward_encoder: str = ENCODER_NAME
-    encoder_msg_model: str = "lt_cnn"
-    encoder_embedding_dim: int = 128  # width of the blstats branch
-    encoder_hidden_dim: int = 512
-    use_blstats: bool = False
+    reward_encoder: str = option(ENCODER_NAME, "the network", choices=[ENCODER_NAME])
+    encoder_msg_model: str = option(
+        "lt_cnn",
+        "its message encoder: the paper's, or a smaller one of the first 128 characters",
+        choices=list(MESSAGE_MODELS),
+    )
+    encoder_embedding_dim: int = option(128, "width of the blstats branch")
+    encoder_hidden_dim: int = option(512, "width of the encoder's output")
+    use_blstats: bool = option(False, "read the bottom-line statistics beside the message")
 
     def __post_init__(self) -> None:
         if self.reward_encoder != ENCODER_NAME:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,40 +19,44 @@ from motif.reward.training_data import TrainingData
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Measured at one checkpoint; None where no pair could tell."""
+    """Measured at one checkpoint."""
 
-    loss: float  # the rest of the first four: on validation pairs
-    accuracy: float | None  # over pairs with a preference
+    loss: float  # on validation pairs
+    row: dict[str, float | None]  # of val_metrics.csv; None where no pair could tell
     one_side: float | None  # accuracy of always answering the side that is better more often
-    unseen_accuracy: float | None  # over those with a message that no training pair has
-    score_agreement: float | None  # with the game's score, over pairs whose games differ in it
-    mean: float  # of the reward, over all training observations, repeats counted
-    variance: float
-    quantiles: dict[float, float]  # of the normalised reward, over distinct training messages
-    train_rewards: Tensor  # (M,) float32: rewards of TrainingData.train_messages
+    statistics: dict[str, Any]  # of the rewards, as the checkpoint names them
 
 
 @torch.inference_mode()
 def evaluate(model: RewardModel, data: TrainingData) -> Evaluation:
-    """Score every distinct message once, and measure."""
+    """Score every distinct message once; measure validation pairs, and training's rewards."""
     rewards_NPT = _all_rewards(model, data)
-    scores_NP, labels_N = side_scores(rewards_NPT), data.labels_N
+    scores_NP, labels_N, rows = side_scores(rewards_NPT), data.labels_N, data.validation
     train_rewards = rewards_NPT[data.train].flatten()
     mean, variance = reward_moments(train_rewards)
     distinct = train_rewards[data.first_train_observations]
-    rows = data.validation
+    quantiles = reward_quantiles(normalise(distinct, mean, variance))
+    loss = preference_loss(scores_NP[rows], data.targets_NP[rows]).item()
+    game_score = None
+    if data.game_scores_NP is not None:
+        # Differs from the release, where equal scores count as a preference for the first side.
+        by_score = torch.from_numpy(prefer_larger(data.game_scores_NP[rows].cpu().numpy()))
+        game_score = _accuracy(scores_NP[rows], by_score.to(rows.device))
     return Evaluation(
-        loss=preference_loss(scores_NP[rows], data.targets_NP[rows]).item(),
-        accuracy=_accuracy(scores_NP[rows], labels_N[rows]),
+        loss=loss,
+        row={
+            "total_val_loss": loss,
+            "score_validation_accs": game_score,
+            "validation_accs": _accuracy(scores_NP[rows], labels_N[rows]),
+            "unseen_validation_accs": _accuracy(scores_NP[data.unseen], labels_N[data.unseen]),
+        },
         one_side=_one_side(labels_N[rows]),
-        unseen_accuracy=_accuracy(scores_NP[data.unseen], labels_N[data.unseen]),
-        score_agreement=None
-        if data.game_scores_NP is None
-        else _accuracy(scores_NP[rows], _labels_of_scores(data.game_scores_NP[rows])),
-        mean=mean,
-        variance=variance,
-        quantiles=reward_quantiles(normalise(distinct, mean, variance)),
-        train_rewards=distinct,
+        statistics={
+            "reward_mean": mean,
+            "reward_var": variance,
+            "quantiles": {f"{level:.2f}": value for level, value in quantiles.items()},
+            "train_rewards": distinct,
+        },
     )
 
 
@@ -73,8 +78,3 @@ def _accuracy(scores_BP: Tensor, labels_B: Tensor) -> float | None:
 def _one_side(labels_B: Tensor) -> float | None:
     counts = [int((labels_B == side).sum()) for side in (Preference.FIRST, Preference.SECOND)]
     return ratio(max(counts), sum(counts))
-
-
-def _labels_of_scores(game_scores_BP: Tensor) -> Tensor:
-    # Differs from the release, where equal scores count as a preference for the first side.
-    return torch.from_numpy(prefer_larger(game_scores_BP.cpu().numpy())).to(game_scores_BP.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,12 +44,16 @@ class EvaluationConfig:
             raise ConfigError(f"--most {self.most}: it must be 0 or more")
 
 
-@dataclass(frozen=True)
-class Agreement:
+class Agreement(NamedTuple):
     """How often a reward orders pairs as their labels do; ties and unknown labels don't count."""
 
     pairs: int  # with a preference
     accuracy: float | None  # None: no pairs
+
+    @classmethod
+    def of(cls, agrees_N: NDArray[np.float64]) -> Agreement:
+        """Counted over pairs with a preference."""
+        return cls(len(agrees_N), ratio(float(agrees_N.sum()), len(agrees_N)))
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,17 @@ class HeldOutResult:
     @property
     def all(self) -> Agreement:
         """On all of the pairs."""
-        return _agreement(self.agrees_N)
+        return Agreement.of(self.agrees_N)
 
     @property
     def unseen(self) -> Agreement:
         """On those with a message that no training pair has."""
-        return _agreement(self.agrees_N[self.rarest_N == 0])
+        return Agreement.of(self.agrees_N[self.rarest_N == 0])
 
     @property
     def unseen_U(self) -> NDArray[np.bool_]:
         """Whether no training pair has this message."""
-        unseen_U: NDArray[np.bool_] = self.counts_U == 0
-        return unseen_U
+        return np.equal(self.counts_U, 0)
 
     def figures(
         self, best: Ranked, worst: Ranked, worth: Callable[[MessageArray], AnyArray] | None
@@ -91,6 +94,7 @@ class HeldOutResult:
             worth: what the annotator says that each message is worth, if it can.
         """
         worth_U = np.zeros(len(self.rewards_U)) if worth is None else worth(self.messages_UC)
+        new_U = self.unseen_U
         return {
             "checkpoint": self.reward.path.name,
             "trained_on": self.reward.config["annotator"],
@@ -103,13 +107,11 @@ class HeldOutResult:
             "unseen_pairs": self.unseen.pairs,
             "unseen_accuracy": self.unseen.accuracy,
             "distinct_messages": len(self.messages_UC),
-            "unseen_messages": int(self.unseen_U.sum()),
+            "unseen_messages": int(new_U.sum()),
             "spearman": rank_correlation(self.rewards_U, worth_U),
-            "unseen_spearman": rank_correlation(
-                self.rewards_U[self.unseen_U], worth_U[self.unseen_U]
-            ),
-            "best": [list(row) for row in best],
-            "worst": [list(row) for row in worst],
+            "unseen_spearman": rank_correlation(self.rewards_U[new_U], worth_U[new_U]),
+            "best": list(map(list, best)),
+            "worst": list(map(list, worst)),
         }
 
 
@@ -118,15 +120,9 @@ def evaluate_held_out(
 ) -> HeldOutResult:
     """Split the dataset as the run did, from its seed, and compare on the part it never saw.
 
-    It is scored on the device of the model.
-
     Args:
+        reward: scores on its own device.
         annotator: another label set of the same dataset than the one it was trained on.
-
-    Raises:
-        CheckpointError: the model reads more than messages, was imported, or was trained on other
-            pairs or labels.
-        DatasetError, PreferenceError: the dataset or the label set is missing or damaged.
     """
     data = _training_data(reward, dataset_dir)
     dataset = PairsDataset(dataset_dir)
@@ -174,10 +170,6 @@ def _training_data(reward: LoadedReward, dataset_dir: str | Path) -> TrainingDat
             f"{dataset_dir} holds; name its own dataset with --dataset_dir, or train anew"
         )
     return data
-
-
-def _agreement(agrees_N: NDArray[np.float64]) -> Agreement:
-    return Agreement(len(agrees_N), ratio(float(agrees_N.sum()), len(agrees_N)))
 
 
 def figures_table(figures: dict[str, Any]) -> str:

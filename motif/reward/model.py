@@ -17,7 +17,6 @@ class RewardModel(nn.Module):
 
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
-        self.settings = settings
         self.encoder = RewardEncoder(settings)
         self.head = nn.Linear(settings.encoder_hidden_dim, 1)
         for module in self.modules():

@@ -6,8 +6,7 @@ import contextlib
 import math
 import sys
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -41,6 +40,13 @@ from motif.reward.metrics import (
 )
 from motif.reward.model import RewardModel, make_reward_model, side_scores
 from motif.reward.training_data import TrainingData, load_training_data
+
+VALIDATION = {  # column of val_metrics.csv: its name in TensorBoard
+    "total_val_loss": "loss",
+    "validation_accs": "accuracy",
+    "unseen_validation_accs": "accuracy_unseen_message",
+    "score_validation_accs": "agreement_with_score",
+}
 
 
 @dataclass
@@ -83,14 +89,17 @@ def train_reward(config: RewardTrainingConfig) -> int:
         f"another run is training in {folder}; wait for it, or choose another --experiment"
     )
     with only_run(folder, busy):
-        model = make_reward_model(config.encoder_settings(), seed=config.seed).to(device)
+        model = make_reward_model(config, seed=config.seed).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=config.reward_lr)
         run = TrainingRun(config, data, model, optimizer)
         resumed = bool(list_checkpoints(folder))
         if resumed:
             _resume(run)
         write_json(folder / "cfg.json", asdict(config))
-        run.writer = _open_tensorboard(folder, run.iteration + resumed)
+        # Points of a killed run that this one makes again are hidden; two starts within a second
+        # do not share a file.
+        first, where = run.iteration + resumed, str(folder / "tensorboard")
+        run.writer = SummaryWriter(where, purge_step=first, filename_suffix=f".{first}")
         with contextlib.closing(run.writer):
             if not resumed:
                 _evaluate_and_save(run)
@@ -154,49 +163,34 @@ def _train_epoch(run: TrainingRun) -> None:
 
 def _evaluate_and_save(run: TrainingRun) -> Evaluation:
     result = evaluate(run.model, run.data)
-    row = {
-        "iter": run.iteration,
-        "total_val_loss": result.loss,
-        "score_validation_accs": result.score_agreement,
-        "validation_accs": result.accuracy,
-        "unseen_validation_accs": result.unseen_accuracy,
-    }
-    add_row(run.history, "val_metrics.csv", row)
-    quantiles = {f"{level:.2f}": value for level, value in result.quantiles.items()}
-    add_row(run.history, QUANTILE_FILE, quantiles)
+    row, statistics = result.row, result.statistics
+    add_row(run.history, "val_metrics.csv", {"iter": run.iteration, **row})
+    add_row(run.history, QUANTILE_FILE, statistics["quantiles"])
     content = {
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "config": asdict(run.config),
         "iteration": run.iteration,
         "epoch": run.epoch,
-        "reward_mean": result.mean,
-        "reward_var": result.variance,
-        "quantiles": quantiles,
         "train_messages": run.data.train_messages,
-        "train_rewards": result.train_rewards,
         "history": run.history,
         "fingerprint": run.data.fingerprint,
+        **statistics,
     }
-    wrong = not_finite(content) or ("" if math.isfinite(result.loss) else "validation loss")
-    if wrong:
+    if wrong := not_finite(content) or ("" if math.isfinite(result.loss) else "validation loss"):
         _diverged(run, wrong)
     save_checkpoint(run.config.run_folder, content, keep=run.config.keep_checkpoints)
     write_metrics(run.config.run_folder, run.history)
-    scalars = {
-        "validation/loss": result.loss,
-        "validation/accuracy": result.accuracy,
-        "validation/accuracy_unseen_message": result.unseen_accuracy,
-        "validation/agreement_with_score": result.score_agreement,
-        "reward/mean": result.mean,
-        "reward/variance": result.variance,
-        "reward/median_normalised": result.quantiles[0.5],
-    }
-    _log(run, scalars)
+    _log(run, {f"validation/{name}": row[column] for column, name in VALIDATION.items()})
+    median = statistics["quantiles"]["0.50"]
+    moments = {"mean": statistics["reward_mean"], "variance": statistics["reward_var"]}
+    moments["median_normalised"] = median
+    _log(run, {f"reward/{name}": value for name, value in moments.items()})
     tqdm.write(
         f"iteration {run.iteration}: validation loss {result.loss:.4f}, accuracy "
-        f"{_shown(result.accuracy)} (with an unseen message {_shown(result.unseen_accuracy)}, "
-        f"against the game's score {_shown(result.score_agreement)})"
+        f"{_shown(row['validation_accs'])} (with an unseen message "
+        f"{_shown(row['unseen_validation_accs'])}, against the game's score "
+        f"{_shown(row['score_validation_accs'])})"
     )
     return result
 
@@ -213,20 +207,14 @@ def _diverged(run: TrainingRun, what: str) -> NoReturn:
 
 
 def _warn_of_nothing_learnt(result: Evaluation) -> None:
-    if result.accuracy is None or result.one_side is None or result.accuracy > result.one_side:
-        return
-    print(
-        f"warning: held-out accuracy {result.accuracy:.1%} is no better than always answering one "
-        f"side ({result.one_side:.1%}): this reward has learnt nothing that it can use elsewhere; "
-        "train longer, with another --reward_lr, or on more pairs",
-        file=sys.stderr,
-    )
-
-
-def _open_tensorboard(folder: Path, first_step: int) -> SummaryWriter:
-    """A new event file; points of a killed run that this one makes again are hidden."""
-    name = f".{first_step}"  # two starts within a second must not share a file
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=first_step, filename_suffix=name)
+    accuracy, one_side = result.row["validation_accs"], result.one_side
+    if accuracy is not None and one_side is not None and accuracy <= one_side:
+        print(
+            f"warning: held-out accuracy {accuracy:.1%} is no better than always answering one "
+            f"side ({one_side:.1%}): this reward has learnt nothing that it can use elsewhere; "
+            "train longer, with another --reward_lr, or on more pairs",
+            file=sys.stderr,
+        )
 
 
 def _log(run: TrainingRun, scalars: dict[str, float | None]) -> None:
@@ -240,24 +228,10 @@ def _shown(share: float | None) -> str:
 
 
 def _resume(run: TrainingRun) -> None:
-    """Bring ``run`` and its CSV files to the last checkpoint.
-
-    Raises:
-        CheckpointError: it is damaged, imported, or was made with other settings or data.
-    """
-    path = find_checkpoint(run.config.run_folder)
-    content = read_checkpoint(path)
-    _check_unchanged(run, content, path)
-    run.model.load_state_dict(content["model"])
-    run.optimizer.load_state_dict(content["optimizer"])
-    run.epoch, run.iteration = content["epoch"], content["iteration"]
-    run.history = content["history"]
-    write_metrics(run.config.run_folder, run.history)
-    print(f"going on from {path}: {run.epoch} of {run.config.num_epochs} epochs are done")
-
-
-def _check_unchanged(run: TrainingRun, content: dict[str, Any], path: Path) -> None:
+    """Bring ``run`` and its CSV files to the last checkpoint, if settings and data are its own."""
     config, afresh = run.config, "start afresh with another --experiment"
+    path = find_checkpoint(config.run_folder)
+    content = read_checkpoint(path)
     if content["optimizer"] is None:
         raise CheckpointError(f"{path} was imported and cannot be trained on; {afresh}")
     for name, value in asdict(config).items():
@@ -272,3 +246,9 @@ def _check_unchanged(run: TrainingRun, content: dict[str, Any], path: Path) -> N
             f"{path} was trained on other pairs or labels than {config.annotator} in "
             f"{config.dataset_dir} holds now; {afresh}"
         )
+    run.model.load_state_dict(content["model"])
+    run.optimizer.load_state_dict(content["optimizer"])
+    run.epoch, run.iteration = content["epoch"], content["iteration"]
+    run.history = content["history"]
+    write_metrics(config.run_folder, run.history)
+    print(f"going on from {path}: {run.epoch} of {config.num_epochs} epochs are done")

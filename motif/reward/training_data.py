@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset, random_split
 from motif import messages
 from motif.blstats import BLSTATS_SIZE, scale_blstats
 from motif.errors import DatasetError, PreferenceError
-from motif.pairs_dataset import PairsDataset
+from motif.pairs_dataset import PairsDataset, arrays_present
 from motif.preference.label_set import annotate_command, load_preferences, load_probabilities
 from motif.preference.labels import Preference, count_labels
 from motif.reward.losses import targets_from_labels, targets_from_probabilities
@@ -55,15 +55,10 @@ class TrainingData:
 def load_training_data(
     directory: str | Path, annotator: str, *, seed: int, soft_labels: bool, use_blstats: bool
 ) -> TrainingData:
-    """Read a dataset and one of its label sets; leave unknown pairs out, then split 80/20.
-
-    Raises:
-        DatasetError, PreferenceError: either is missing, damaged or of no use for training.
-    """
-    keys = ["message"] + ["blstats"] * use_blstats
-    dataset = PairsDataset(directory, keys=keys)
-    if dataset.path("score").is_file():
-        dataset = PairsDataset(directory, keys=[*keys, "score"])
+    """Read a dataset and one of its label sets; leave unknown pairs out, then split 80/20."""
+    present = arrays_present(directory)
+    keys = ["message", *["score"] * ("score" in present), *["blstats"] * use_blstats]
+    dataset = PairsDataset(directory, keys)
     labels = load_preferences(dataset, annotator)
     known = np.flatnonzero(labels != Preference.UNKNOWN)
     _check_labels(labels, annotator, dataset)
@@ -76,13 +71,16 @@ def load_training_data(
             "from; collect another dataset"
         )
     labels_N = torch.from_numpy(labels[known].astype(np.int64))
+    scores = dataset["score"][known].astype(np.float64) if "score" in present else None
     targets_NP = targets_from_labels(labels_N)
     digest = hashlib.sha256(dataset.fingerprint.encode() + labels.tobytes())
     if soft_labels:
         probabilities = _probabilities(dataset, annotator, known)
         digest.update(probabilities.tobytes())
         targets_NP = targets_from_probabilities(torch.from_numpy(probabilities))
-    train, validation = _split(len(known), seed)
+    rng = torch.Generator().manual_seed(seed)
+    parts = random_split(TensorDataset(torch.arange(len(known))), SHARES, generator=rng)
+    train, validation = (np.array(part.indices, dtype=np.int64) for part in parts)
     train_rows, first = np.unique(index[train].ravel(), return_index=True)
     unseen = validation[~np.isin(index[validation], train_rows).all(axis=(1, 2))]
     return TrainingData(
@@ -93,26 +91,13 @@ def load_training_data(
         index_NPT=torch.from_numpy(index),
         targets_NP=targets_NP,
         labels_N=labels_N,
-        game_scores_NP=torch.from_numpy(dataset["score"][known].astype(np.float64))
-        if "score" in dataset.arrays
-        else None,
+        game_scores_NP=None if scores is None else torch.from_numpy(scores),
         blstats=_load_blstats(dataset, known) if use_blstats else None,
         train=torch.from_numpy(train),
         validation=torch.from_numpy(validation),
         unseen=torch.from_numpy(unseen),
         fingerprint=digest.hexdigest()[:16],
     )
-
-
-def _split(length: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Training and validation rows, as torch's ``random_split`` deals them."""
-    parts = random_split(
-        TensorDataset(torch.arange(length)),
-        SHARES,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    train, validation = (np.array(part.indices, dtype=np.int64) for part in parts)
-    return train, validation
 
 
 def _check_labels(labels: LabelArray, annotator: str, dataset: PairsDataset) -> None:

@@ -286,7 +286,7 @@ def test_evaluation_encodes_each_distinct_message_once(config, monkeypatch):
     data = load_training_data(
         config.dataset_dir, "toy", seed=config.seed, soft_labels=False, use_blstats=False
     )
-    model = training.make_reward_model(config.encoder_settings(), seed=0)
+    model = training.make_reward_model(config, seed=0)
     encoded = []
     forward = model.encoder.message.forward
     monkeypatch.setattr(
