@@ -156,7 +156,7 @@ def reproduce(config: ReproduceConfig) -> int:
 
 def write_tables(root: Path, planned: Sequence[Planned]) -> None:
     """``table.csv``, ``summary.csv``, and for steered agents ``steering.csv`` and its figure."""
-    from motif.results.comparison_plots import save_figure, steering_figure
+    from motif.results.comparison import save_figure, steering_figure
 
     rows = {one: _last_fifth(one, root / "rl" / one.name) for one in planned}
     _write_table(root / "table.csv", list(rows.values()))

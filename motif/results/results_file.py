@@ -90,51 +90,47 @@ def _checked(results: Any, where: str, most: float = math.inf) -> Results:
     """``results`` as plain lists; ``most`` curves and points, for few bytes can repeat a list."""
     checked: Results = {}
     count = 0
-    for task, methods in _items(results, where):
+    for task, methods in _of_type(results, dict, where).items():
         checked[task] = {}
-        for method, curve in _items(methods, f"{where}[{task!r}]"):
+        for method, curve in _of_type(methods, dict, f"{where}[{task!r}]").items():
             place = f"{where}[{task!r}][{method!r}]"
-            found = dict(_items(curve, place))
-            seeds_of = [part for part in found.values() if isinstance(part, (list, tuple))]
-            lists = [seed for part in seeds_of for seed in part if isinstance(seed, (list, tuple))]
-            count += 1 + sum(map(len, seeds_of)) + sum(map(len, lists))
+            parts = [part for part in _of_type(curve, dict, place).values() if _is_list(part)]
+            count += 1 + sum(map(len, parts))
+            count += sum(len(seed) for part in parts for seed in part if _is_list(seed))
             if count > most:
                 raise DamagedFileError(f"{where} has more points than bytes: it repeats itself")
-            if set(found) != set(PARTS):
-                raise DamagedFileError(f"{place} has {sorted(found)}, expected {list(PARTS)}")
-            seeds = {name: _seeds(found[name], f"{place}[{name!r}]") for name in PARTS}
-            lengths = [[len(seed) for seed in seeds[name]] for name in PARTS]
-            if lengths[0] != lengths[1]:
+            if set(curve) != set(PARTS):
+                raise DamagedFileError(f"{place} has {sorted(curve)}, expected {list(PARTS)}")
+            seeds = {name: _seeds(curve[name], f"{place}[{name!r}]") for name in PARTS}
+            steps, returns = ([len(seed) for seed in seeds[name]] for name in PARTS)
+            if steps != returns:
                 raise DamagedFileError(
-                    f"{place}: {lengths[0]} time steps for {lengths[1]} returns, seed by seed"
+                    f"{place}: {steps} time steps for {returns} returns, seed by seed"
                 )
             checked[task][method] = seeds
     return checked
 
 
-def _items(value: Any, where: str) -> list[tuple[str, Any]]:
-    if not isinstance(value, Mapping):
-        raise DamagedFileError(f"{where} is a {type(value).__name__}, not a dict")
-    for key in value:
-        if not isinstance(key, str):
-            raise DamagedFileError(f"{where} has the key {key!r}, which is no text")
-    return list(value.items())
-
-
 def _seeds(value: Any, where: str) -> list[list[float]]:
-    if not isinstance(value, (list, tuple)):
-        raise DamagedFileError(f"{where} is a {type(value).__name__}, not a list")
-    for number, seed in enumerate(value):
-        if not isinstance(seed, (list, tuple)):
-            raise DamagedFileError(f"{where}[{number}] is a {type(seed).__name__}, not a list")
-        for position, point in enumerate(seed):
+    for number, seed in enumerate(_of_type(value, list, where)):
+        for position, point in enumerate(_of_type(seed, list, f"{where}[{number}]")):
             # not isinstance: a numpy float is a float, and would be pickled as numpy's
-            if type(point) not in (int, float) or not _finite(point):
+            if type(point) is not int and not (type(point) is float and math.isfinite(point)):
                 raise DamagedFileError(
                     f"{where}[{number}][{position}] is {point!r}, not a finite plain number"
                 )
     return [list(seed) for seed in value]
 
 
-def _finite(point: float) -> bool:
-    return isinstance(point, int) or math.isfinite(point)
+def _of_type(value: Any, kind: type, where: str) -> Any:
+    """``value``, a list (or a tuple), or a dict whose keys are texts."""
+    if not (_is_list(value) if kind is list else isinstance(value, Mapping)):
+        raise DamagedFileError(f"{where} is a {type(value).__name__}, not a {kind.__name__}")
+    for key in value if kind is dict else ():
+        if not isinstance(key, str):
+            raise DamagedFileError(f"{where} has the key {key!r}, which is no text")
+    return value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))

@@ -14,6 +14,7 @@ from motif.results import charts
 from motif.results.episodes import FloatArray
 from motif.results.page import Cell, Section, bar, fill, percent, picture, rate, shaded
 from motif.results.report import shown
+from motif.reward.held_out import HeldOutResult
 
 MOST = 15  # messages of one list
 MOST_OF_EACH = 6  # messages that each model adds to the comparison
@@ -37,14 +38,6 @@ class RewardView:
     threshold: float  # normalised; minus infinity for none
     quantile: float
     counts_U: NDArray[np.int64] | None = None  # times each is in the dataset
-
-
-@dataclass(frozen=True)
-class PairAgreement:
-    """Held-out pairs with a preference (N): whether a model agrees, and how common they are."""
-
-    agrees_N: FloatArray  # 1 or 0; 1/2 where both rewards are equal
-    frequency_N: NDArray[np.int64]  # training observations that have the rarest of its messages
 
 
 def likes_section(view: RewardView) -> Section:
@@ -110,11 +103,11 @@ def goals_section(views: Sequence[RewardView]) -> Section:
     return Section("goals", "Reward models side by side", fill("goals", names=names, **rows))
 
 
-def agreement_section(name: str, pairs: PairAgreement) -> Section:
+def agreement_section(name: str, pairs: HeldOutResult) -> Section:
     """How often a model agrees with its labels, by how often it saw the messages in training."""
     rows: list[list[Cell]] = []
     for times, low, high in FREQUENCIES:
-        inside = (pairs.frequency_N >= low) & (pairs.frequency_N <= high)
+        inside = (pairs.rarest_N >= low) & (pairs.rarest_N <= high)
         total, agreeing = int(inside.sum()), float(pairs.agrees_N[inside].sum())
         share, interval = rate(agreeing, total)
         rows.append([Markup(times), total, bar(agreeing / max(total, 1), 1.0, share), interval])
@@ -122,7 +115,7 @@ def agreement_section(name: str, pairs: PairAgreement) -> Section:
     return Section("agreement", title, fill("agreement", rows=rows))
 
 
-def reward_sections(views: Sequence[RewardView], agreement: PairAgreement | None) -> list[Section]:
+def reward_sections(views: Sequence[RewardView], agreement: HeldOutResult | None) -> list[Section]:
     """All sections on reward models."""
     sections = [likes_section(view) for view in views[:1]]
     if len(views) > 1:

@@ -18,11 +18,11 @@ from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.results.income import INCOME_FILE, Income, read_income
 from motif.results.page import write_page
-from motif.results.reward_sections import PairAgreement, RewardView, reward_sections
+from motif.results.reward_sections import RewardView, reward_sections
 from motif.results.run_sections import run_sections
 from motif.results.runs import Run, read_run
 from motif.reward.checkpoint import LoadedReward, load_reward_model
-from motif.reward.held_out import evaluate_held_out
+from motif.reward.held_out import HeldOutResult, evaluate_held_out
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _distinct(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
 
 def _reward_views(
     config: ReportConfig, main_run: Run
-) -> tuple[list[RewardView], PairAgreement | None]:
+) -> tuple[list[RewardView], HeldOutResult | None]:
     """The reward models, on the messages of the dataset or, without one, on their training's."""
     own = main_run.config.get("reward_dir") if main_run.config.get("llm_reward") else None
     folders = list(config.reward_dir) or ([own] if own else [])
@@ -131,11 +131,10 @@ def _dataset(named: str | None, trained_on: str | None) -> PairsDataset | None:
     return None
 
 
-def _agreement(loaded: LoadedReward, dataset: PairsDataset) -> PairAgreement | None:
+def _agreement(loaded: LoadedReward, dataset: PairsDataset) -> HeldOutResult | None:
     """Agreement on held-out pairs; None, said on stderr, if none is known to be held out."""
     try:
-        result = evaluate_held_out(loaded, dataset.directory)
+        return evaluate_held_out(loaded, dataset.directory)
     except (CheckpointError, PreferenceError) as error:
         print(f"without agreement with labels: {printable(str(error))}", file=sys.stderr)
         return None
-    return PairAgreement(result.agrees_N, result.rarest_N)

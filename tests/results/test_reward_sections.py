@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from motif.games.nethack.adapter import NetHack
 from motif.results.reward_sections import (
-    PairAgreement,
     RewardView,
     agreement_section,
     goals_section,
@@ -33,6 +33,11 @@ def view_of(rewards, name="toy", threshold=0.0, texts=TEXTS, counts=None) -> Rew
         quantile=0.5,
         counts_U=counts,
     )
+
+
+def held_out(agrees_N, rarest_N) -> SimpleNamespace:
+    """Of a result on held-out pairs, what the report reads."""
+    return SimpleNamespace(agrees_N=agrees_N, rarest_N=rarest_N)
 
 
 def rows(source: str) -> list[str]:
@@ -77,7 +82,7 @@ def test_does_gold_like_gold():
 
 
 def test_agreement_by_frequency():
-    pairs = PairAgreement(np.array([1, 0, 1, 1, 1.0]), np.array([0, 0, 1, 9, 1000]))
+    pairs = held_out(np.array([1, 0, 1, 1, 1.0]), np.array([0, 0, 1, 9, 1000]))
     lines = rows("".join(agreement_section("toy", pairs).body))
     assert "0 | 2 | 50.0 % | 9.5 % to 90.5 %" in lines
     assert "2 to 9 | 1 | 100.0 % | 20.7 % to 100.0 %" in lines
@@ -87,8 +92,8 @@ def test_agreement_by_frequency():
 
 def test_sections_of_one_and_of_several_models():
     views = [view_of([1, 2, 3, 4, 5], "a/b"), view_of([5, 4, 3, 2, 1], "c")]
-    nothing = PairAgreement(np.array([]), np.array([], dtype=int))
+    nothing = held_out(np.array([]), np.array([], dtype=int))
     assert [part.anchor for part in reward_sections(views[:1], nothing)] == ["likes-a-b"]
-    some = PairAgreement(np.array([0.5]), np.array([3]))
+    some = held_out(np.array([0.5]), np.array([3]))
     found = [part.anchor for part in reward_sections(views, some)]
     assert found == ["likes-a-b", "goals", "likes-c", "agreement"]
