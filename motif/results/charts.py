@@ -83,8 +83,7 @@ def parts_scatter(runs: Mapping[str, Episodes], first: str, second: str) -> Figu
             axes.plot(x, y, ".", color=color, label=plain_label(name), **dots)
         if len(runs) > 1:
             axes.legend()
-        axes.set_xlabel(CURVES[first].lower())
-        axes.set_ylabel(CURVES[second].lower())
+        axes.set(xlabel=CURVES[first].lower(), ylabel=CURVES[second].lower())
         axes.grid(True)
     return figure
 
@@ -100,8 +99,7 @@ def reward_histogram(rewards_U: FloatArray, threshold: float, quantile: float) -
         if np.isfinite(threshold):
             label = f"threshold {threshold:.2f} (quantile {quantile:g})"
             axes.axvline(threshold, color=SOFT, linestyle="--", linewidth=1.2, label=label)
-        axes.set_xlabel("normalised reward")
-        axes.set_ylabel("distinct messages")
+        axes.set(xlabel="normalised reward", ylabel="distinct messages")
         figure.legend(loc="outside upper left", ncols=3, fontsize=9)
     return figure
 

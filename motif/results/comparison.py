@@ -137,9 +137,7 @@ def curves_figure(task: str, curves: Mapping[str, MeanCurve], colors: Mapping[st
             axes.fill_between(steps, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
             label = f"{plain_label(method)} ({seeds} seed{'s' * (seeds != 1)})"
             axes.plot(steps, curve.mean, color=color, linewidth=2.2, label=label)
-        axes.set_title(plain_label(task))
-        axes.set_xlabel("environment steps")
-        axes.set_ylabel("task's own return")
+        axes.set(title=plain_label(task), xlabel="environment steps", ylabel="task's own return")
         axes.xaxis.set_major_formatter(thousands)
         axes.grid(True)
         axes.legend()

@@ -20,12 +20,6 @@ from motif.types import AnyArray, IndexArray, MessageArray
 
 NO_ENTRIES = np.empty(0)
 
-EVENTS = {  # what the release's paper rewards, and the kind of message that shows it
-    "the player kills something": "kills a monster",
-    "gold is picked up": "takes gold",
-    "stairs or a trap door lead down": "goes down",
-    "a level is gained": "gains a level",
-}
 STATUS = {  # of each observation
     "depth": blstats.DEPTH,
     "experience level": blstats.EXPERIENCE_LEVEL,
@@ -69,7 +63,7 @@ class DatasetFacts:
     messages_UC: MessageArray  # distinct messages, the most frequent first
     counts_U: NDArray[np.int64]
     identical_pairs: int
-    pairs_with: dict[str, int]  # per event: pairs with it on either side
+    pairs_with: dict[str, int]  # per kind of message: pairs with it on either side
     distributions: dict[str, Distribution]
     labels: dict[str, dict[str, int]]  # per label set: counts by kind
 
@@ -113,20 +107,18 @@ def gather_facts(directory: str | Path) -> DatasetFacts:
         messages_UC=unique_UC[order_U],
         counts_U=counts_U[order_U],
         identical_pairs=int((index_NPT[:, 0] == index_NPT[:, 1]).all(axis=1).sum()),
-        pairs_with=_count_events(unique_UC, index_NPT, game.kinds),
+        pairs_with=_count_kinds(game.kinds, unique_UC, index_NPT),
         distributions=_distributions(pairs),
         labels=label_counts,
     )
 
 
-def _count_events(unique_UC: MessageArray, index_NPT: IndexArray, kinds: Kinds) -> dict[str, int]:
+def _count_kinds(kinds: Kinds, unique_UC: MessageArray, index_NPT: IndexArray) -> dict[str, int]:
     texts = [messages.decode(message) for message in unique_UC]
     counts = {}
-    for event, kind in EVENTS.items():
-        if kind not in kinds:
-            continue
-        happens_U = np.array([bool(kinds[kind].search(text)) for text in texts], dtype=bool)
-        counts[event] = int(happens_U[index_NPT].any(axis=(1, 2)).sum())
+    for kind, pattern in kinds.items():
+        shown_U = np.array([bool(pattern.search(text)) for text in texts], dtype=bool)
+        counts[kind] = int(shown_U[index_NPT].any(axis=(1, 2)).sum())
     return counts
 
 

@@ -156,6 +156,8 @@ def _flag(value: Any) -> str:
 
 def _counts(facts: DatasetFacts) -> list[list[Any]]:
     n, observations = facts.pairs, facts.observations
+    parts = {"pairs with the same message": facts.identical_pairs}
+    parts |= {f"pairs where the player {kind}": count for kind, count in facts.pairs_with.items()}
     return [
         ["pairs", n, ""],
         ["observations on each side", facts.seq_len, ""],
@@ -163,8 +165,7 @@ def _counts(facts: DatasetFacts) -> list[list[Any]]:
         ["distinct messages", len(facts.messages_UC), ""],
         ["… that occur once", int((facts.counts_U == 1).sum()), ""],
         ["empty messages", facts.empty_messages, _share(facts.empty_messages, observations)],
-        ["pairs with the same message", facts.identical_pairs, _share(facts.identical_pairs, n)],
-        *([f"pairs where {name}", c, _share(c, n)] for name, c in facts.pairs_with.items()),
+        *([name, count, _share(count, n)] for name, count in parts.items()),
     ]
 
 
@@ -173,9 +174,8 @@ def draw_datasheet(path: Path, facts: DatasetFacts) -> None:
     with new_figure(12.8, 8, dpi=125) as figure:
         figure.suptitle(f"{facts.pairs:,} pairs, {len(facts.messages_UC):,} distinct messages")
         ((rank, depth), (score, labels)) = figure.subplots(2, 2)
-        ranks = np.arange(1, len(facts.counts_U) + 1)
-        rank.loglog(ranks, facts.counts_U, color=COLORS[0], linewidth=2)
-        _describe(rank, "How often each message occurs", "rank of the message")
+        rank.loglog(1 + np.arange(len(facts.counts_U)), facts.counts_U, color=COLORS[0])
+        rank.set(title="How often each message occurs", xlabel="rank of the message")
         _draw_levels(depth, facts)
         _draw_scores(score, facts.distributions.get("game's score", Distribution()))
         _draw_labels(labels, facts)
@@ -184,21 +184,15 @@ def draw_datasheet(path: Path, facts: DatasetFacts) -> None:
     save_picture(path, figure)
 
 
-def _describe(axes: Any, title: str, xlabel: str) -> None:
-    axes.set_title(title)
-    axes.set_xlabel(xlabel)
-
-
 def _draw_levels(axes: Any, facts: DatasetFacts) -> None:
     """Depth and experience level side by side, as shares of the observations."""
     for offset, name, color in zip((-0.2, 0.2), STATUS, (COLORS[0], COLORS[4])):
         distribution = facts.distributions.get(name, Distribution())
         share = distribution.counts / max(distribution.counts.sum(), 1)
         axes.bar(distribution.values + offset, share, 0.4, color=color, label=name)
-    axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
-    _describe(axes, "Share of observations at each level", "level")
+    axes.set(title="Share of observations at each level", xlabel="level", yscale="log")
 
 
 def _draw_scores(axes: Any, distribution: Distribution) -> None:
@@ -207,7 +201,9 @@ def _draw_scores(axes: Any, distribution: Distribution) -> None:
     at_least = counts[::-1].cumsum()[::-1] / max(counts.sum(), 1)
     axes.step(np.maximum(values, 1), at_least, where="pre", color=COLORS[0], linewidth=2)
     axes.set_xscale("log")
-    _describe(axes, "Share of sides from a game with at least this score", "score of the game")
+    axes.set(
+        title="Share of sides from a game with at least this score", xlabel="score of the game"
+    )
 
 
 def _draw_labels(axes: Any, facts: DatasetFacts) -> None:
@@ -219,4 +215,4 @@ def _draw_labels(axes: Any, facts: DatasetFacts) -> None:
     stacked_bars(axes, list(facts.labels), parts)
     if facts.labels:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=4)
-    _describe(axes, "Labels", "share of the pairs")
+    axes.set(title="Labels", xlabel="share of the pairs")

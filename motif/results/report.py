@@ -58,11 +58,10 @@ def draw_report(
     with new_figure(12.8, 8, dpi=125) as figure:
         figure.suptitle(title)
         ((game, intrinsic), (liked, disliked)) = figure.subplots(2, 2, height_ratios=(5, 6))
-        for axes, column in ((game, "return"), (intrinsic, "intrinsic_return")):
-            draw_curve(axes, episodes, column, COLORS[0], None, points=True)
-            axes.set_xlabel("environment steps")
-        game.set_title("Game return")
-        intrinsic.set_title("Intrinsic return")
+        draw_curve(game, episodes, "return", COLORS[0], None, points=True)
+        draw_curve(intrinsic, episodes, "intrinsic_return", COLORS[0], None, points=True)
+        game.set(title="Game return", xlabel="environment steps")
+        intrinsic.set(title="Intrinsic return", xlabel="environment steps")
         if reference:
             name, value = reference
             game.axhline(value, color=SOFT, linestyle="--", label=f"{name}: {value:.1f}")
@@ -88,5 +87,4 @@ def _draw_messages(axes: Any, messages: Ranked, color: str, title: str) -> None:
         # a message is no formula, though "$ - 12 gold pieces." looks like one
         axes.text(0.01, position, text, transform=inside, va="center", parse_math=False, size=9.5)
         axes.text(1, position, f"{reward:.2f}", transform=inside, ha="right", va="center", size=9.5)
-    axes.set_title(title)
-    axes.set_xlabel("reward, normalised")
+    axes.set(title=title, xlabel="reward, normalised")

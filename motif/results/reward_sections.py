@@ -31,7 +31,7 @@ class RewardView:
 
     name: str
     texts: Sequence[str]
-    kinds: Kinds  # of messages, of the game that they are from
+    kinds: Kinds  # of messages, in their game
     rewards_U: FloatArray  # normalised
     mean: float  # of the raw reward: raw = normalised * deviation + mean
     deviation: float

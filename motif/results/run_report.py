@@ -13,7 +13,6 @@ from motif import messages
 from motif.cli import option
 from motif.device import DeviceName, resolve_device
 from motif.errors import CheckpointError, ConfigError, PreferenceError
-from motif.games.game import find_game
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.results.income import INCOME_FILE, Income, read_income
@@ -109,7 +108,7 @@ def _reward_views(
         RewardView(
             name=Path(folder).name,
             texts=[messages.decode(message) for message in distinct],
-            kinds=find_game(main_run.config.get("game", "nethack")).kinds,
+            kinds=main_run.game.kinds,
             rewards_U=model.score(distinct).astype(np.float64),
             mean=model.mean,
             deviation=model.variance**0.5,

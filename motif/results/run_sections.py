@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from motif.games.game import Kinds, find_game, kinds_of
+from motif.games.game import Kinds, kinds_of
 from motif.results import charts
-from motif.results.aggregates import SCORE_TASK
 from motif.results.episodes import Comparison, FloatArray
 from motif.results.income import Income, share_table
 from motif.results.page import Cell, Section, bar, fill, percent, picture, rate
@@ -43,9 +42,8 @@ def glance_section(run: Run, incomes: Sequence[Income]) -> Section:
     if run.config.get("llm_reward"):
         value = correlation(episodes["intrinsic_return"], episodes["return"])
         values.append(("correlation", value, "of intrinsic and task's return, over games"))
-    return Section(
-        "glance", "At a glance", fill("glance", values=values, signs=signs(run, incomes))
-    )
+    body = fill("glance", values=values, signs=signs(run, incomes))
+    return Section("glance", "At a glance", body)
 
 
 def _interval(change: Comparison) -> str:
@@ -171,9 +169,9 @@ def run_sections(run: Run, compared: Sequence[Run], incomes: Sequence[Income]) -
     runs = [run, *compared]
     sections = [glance_section(run, incomes), curves_section(runs)]
     if incomes:
-        sections.append(income_section(incomes, find_game(run.config.get("game", "nethack")).kinds))
+        sections.append(income_section(incomes, run.game.kinds))
     if rewarded := [each for each in runs if each.config.get("llm_reward")]:
         sections.append(parts_section(rewarded))
-    if solvable := [each for each in runs if each.task != SCORE_TASK]:
+    if solvable := [each for each in runs if each.has_success]:
         sections.append(success_section(solvable))
     return sections

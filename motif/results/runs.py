@@ -12,6 +12,7 @@ import numpy as np
 from motif.cli import command
 from motif.data_files import read_json
 from motif.errors import CheckpointError
+from motif.games.game import GameAdapter, find_game
 from motif.results.episodes import (
     Comparison,
     FloatArray,
@@ -19,6 +20,12 @@ from motif.results.episodes import (
     order_of_start,
     read_episodes,
 )
+
+ADDED_LATER: dict[str, Any] = {
+    "game": "nethack",
+    "bonus": "",
+    "bonus_reward": 0.0,
+}  # what older runs did
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,17 @@ class Run:
         return str(self.config.get("root_env", "?"))
 
     @property
+    def game(self) -> GameAdapter:
+        """The game that it plays."""
+        return find_game(self.config.get("game", ADDED_LATER["game"]))
+
+    @property
+    def has_success(self) -> bool:
+        """Whether its task can be solved, or only be played well."""
+        known = self.game.tasks.get(self.task)
+        return known is not None and known.has_success
+
+    @property
     def steps(self) -> int:
         """Environment steps when the last game ended."""
         return int(self.episodes["env_steps"].max(initial=0))
@@ -44,9 +62,6 @@ class Run:
         envs = self.config.get("num_workers", 1) * self.config.get("num_envs_per_worker", 1)
         began = order_of_start(dict(self.episodes), envs)
         return compare_fifths(self.episodes[column], np.random.default_rng(0), began)
-
-
-ADDED_LATER = {"game": "nethack", "bonus": "", "bonus_reward": 0.0}  # what older runs did
 
 
 def read_run(folder: Path) -> Run:

@@ -11,6 +11,7 @@ import pytest
 from motif import messages
 from motif.atomic_write import write_json
 from motif.errors import ConfigError, DatasetError, PreferenceError
+from motif.games.nethack.kinds import KINDS
 from motif.preference.chunk import PreferenceChunk
 from motif.results.dataset_facts import Distribution, gather_facts
 from motif.results.datasheet import BEGIN, END, draw_datasheet, to_markdown, write_between_markers
@@ -48,7 +49,8 @@ def test_counts_of_messages(pairs):
     assert facts.counts_U.tolist() == [3, 3, 1, 1, 1, 1, 1, 1]
     assert facts.empty_messages == 3
     assert facts.identical_pairs == 2
-    assert list(facts.pairs_with.values()) == [2, 1, 1, 1]  # kills, gold, stairs, levels
+    expected = {"kills a monster": 2, "takes gold": 1, "goes down": 1, "gains a level": 1}
+    assert facts.pairs_with == dict.fromkeys(KINDS, 0) | expected | {"takes an item": 1}
 
 
 def test_distributions(pairs):
@@ -70,7 +72,7 @@ def test_longer_sides_are_compared_whole(make_dataset):
     facts = gather_facts(dataset.directory)
     assert facts.identical_pairs == 1
     assert facts.observations == 8
-    assert facts.pairs_with["the player kills something"] == 1
+    assert facts.pairs_with["kills a monster"] == 1
 
 
 def test_a_pet_killed_by_the_player_is_no_kill(make_dataset):
@@ -78,7 +80,7 @@ def test_a_pet_killed_by_the_player_is_no_kill(make_dataset):
     texts = ("You kill the poor kitten!", "You kill poor Fido!", "You kill the newt!", "")
     encoded = np.array([messages.encode(text) for text in texts])
     np.save(dataset.path("message"), encoded.reshape(2, 2, 1, 256))
-    assert gather_facts(dataset.directory).pairs_with["the player kills something"] == 1
+    assert gather_facts(dataset.directory).pairs_with["kills a monster"] == 1
 
 
 def test_a_distribution():
@@ -99,7 +101,7 @@ def test_a_datasheet_of_messages_alone(pairs):
     text = to_markdown(facts)
     assert "There is no `collection.json` that would say so." in text
     assert "| pairs with the same message | 2 | 33.33 % |" in text
-    assert "| pairs where gold is picked up | 1 | 16.67 % |" in text
+    assert "| pairs where the player takes gold | 1 | 16.67 % |" in text
     assert "### Labels\n\nThere are none yet." in text
 
 

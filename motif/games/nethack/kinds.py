@@ -1,4 +1,4 @@
-"""Kinds of messages, to say what a reward likes, what an agent does, what a dataset shows."""
+"""Kinds of NetHack's messages, in words that go on from “the player”."""
 
 from __future__ import annotations
 
