@@ -155,6 +155,7 @@ def _keep_the_terminal_quiet() -> None:
     for handler in log.handlers:
         if type(handler) is logging.StreamHandler:
             handler.setLevel(logging.ERROR)
+    logging.raiseExceptions = False  # a line that the log's encoding lacks is left out in silence
     for module in (r"gymnasium\.core", r"sample_factory\."):  # about each other's and torch's API
         warnings.filterwarnings("ignore", module=module)
 

@@ -280,3 +280,13 @@ def test_output_that_a_full_disk_does_not_take(tmp_path):
 def test_a_broken_pipe_elsewhere_is_an_error(capsys):
     assert run(raiser(BrokenPipeError(32, "Broken pipe"))) == 2
     assert capsys.readouterr().err == "error: Broken pipe\n"
+
+
+def test_a_table_is_utf_8_whatever_the_terminal_s_encoding(tmp_path):
+    code = (
+        "import sys, pathlib; from motif.results.curves import write_csv\n"
+        "write_csv(pathlib.Path(sys.argv[1]), ['gold \\u00b1'], [[1.5]])\n"
+    )
+    done = run_python(code, str(tmp_path / "table.csv"), **ENCODINGS["ascii"])
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == "gold ±\n1.5\n"

@@ -225,3 +225,16 @@ def test_the_installed_wandb_starts(tmp_path):
     )
     assert "started: offline True motif" in done.stdout, done.stderr
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_a_line_that_the_log_cannot_hold_gives_no_traceback(tmp_path, capsys):
+    handler = logging.FileHandler(tmp_path / "sf_log.txt", encoding="ascii")
+    log.addHandler(handler)
+    try:
+        log.info("saving \u2026")
+        log.info("saved")
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+    assert (tmp_path / "sf_log.txt").read_text() == "saved\n"
+    assert capsys.readouterr().err == ""
