@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rl_command import SERIAL, read_episodes, short_run
+from rl_command import SERIAL, read_episodes, short_games, short_run
 
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import load_preferences
@@ -37,7 +37,10 @@ def part(tmp_path, monkeypatch):
         blocks = re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)
         for kind, text in blocks:
             if kind != "bash":
-                (tmp_path / re.match(r"# (\S+)\n", text)[1]).write_text(text)
+                path = tmp_path / re.match(r"# (\S+)\n", text)[1]
+                path.write_text(text)
+                monkeypatch.setitem(sys.modules, path.stem, sys)  # forgotten after the test, and
+                del sys.modules[path.stem]  # before it: other tests have modules of such names
         lines = "".join(text for kind, text in blocks if kind == "bash").replace("\\\n", " ")
         return [shlex.split(line)[2:] for line in lines.splitlines()]
 
@@ -93,8 +96,9 @@ def test_a_task(part, tmp_path):
 def test_a_reward_term(part, tmp_path):
     ((module, *flags),) = part("A reward term")
     assert module == "scripts.main"
-    line = short_run(tmp_path, "long_words", *SERIAL, *flags, "--train_for_env_steps", "1000")
-    assert main.main([*line, "--train_dir", str(tmp_path)]) == 0
+    line = short_run(tmp_path, "long_words", *SERIAL, *flags, "--train_for_env_steps", "200")
+    with short_games():
+        assert main.main([*line, "--train_dir", str(tmp_path)]) == 0
     paid = [episode["intrinsic_return"] for episode in read_episodes(tmp_path / "long_words")]
     assert paid
     assert all(value == pytest.approx(round(value * 10) / 10) for value in paid)
@@ -108,5 +112,6 @@ def test_a_game(part, tmp_path):
     }
     assert {b"You wake up.", *(b"You are in cell %d." % cell for cell in range(9))} == texts
     line = short_run(tmp_path, "corridor", *SERIAL, *flags, "--train_for_env_steps", "500")
-    assert main.main([*line, "--train_dir", str(tmp_path)]) == 0
+    with short_games():
+        assert main.main([*line, "--train_dir", str(tmp_path)]) == 0
     assert {episode["return"] for episode in read_episodes(tmp_path / "corridor")} <= {0.0, 1.0}

@@ -156,7 +156,7 @@ def test_faults_that_pass_cost_nothing(make_dataset: MakeDataset, server: FakeSe
     pairs = make_dataset(60, texts=MANY_TEXTS)
     bodies = [(500, "x"), (429, "x"), (200, "rubbish"), (200, "{}"), (503, "x")]
     server.fault = lambda number: bodies[number // 7 % 5] if number % 7 == 3 else None
-    assert annotate(pairs, server, "--num-workers", "4") == 0
+    assert annotate(pairs, server, "--num-workers", "4", "--server-patience", "60") == 0
     assert not (labels(pairs) == 3).any()
 
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from rl_command import SERIAL, read_episodes, short_run
+from rl_command import SERIAL, read_episodes, short_games, short_run
 
 from motif.errors import ConfigError
 from motif.games.game import check_task, find_game
@@ -45,7 +45,8 @@ def reward(folder, dataset):
 def agent(folder, reward):
     line = f"--root_env Coin-v0 --llm_reward 0.1 --reward_dir {reward} --eps_threshold_quantile 0.5"
     line += " --encoder_custom nle_torchbeast_encoder --train_for_env_steps 2000"
-    assert main.main(short_run(folder, "agent", *SERIAL, *GAME, *line.split())) == 0
+    with short_games():
+        assert main.main(short_run(folder, "agent", *SERIAL, *GAME, *line.split())) == 0
     return folder / "agent"
 
 
@@ -83,7 +84,8 @@ def test_an_agent_is_trained_and_its_games_are_logged(agent):
 def test_counts_alone_need_no_reward_model(folder):
     line = "--root_env Coin-v0 --llm_reward 0.0 --extrinsic_reward 0.0 --bonus counts "
     line += "--bonus_reward 0.5 --encoder_custom nle_torchbeast_encoder --train_for_env_steps 500"
-    assert main.main(short_run(folder, "counts", *SERIAL, *GAME, *line.split())) == 0
+    with short_games():
+        assert main.main(short_run(folder, "counts", *SERIAL, *GAME, *line.split())) == 0
     episodes = read_episodes(folder / "counts")
     assert {episode["extrinsic_return"] for episode in episodes} == {0.0}
     # eleven messages can be paid, each at most 1 + 1/8 + 1/27 + … times
