@@ -12,6 +12,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from motif.atomic_write import atomic_write
 from motif.drawing import import_matplotlib
+from motif.games.game import Screen
 from motif.types import AnyArray
 
 FONT = "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib's own
@@ -22,8 +23,6 @@ INKS = (  # the terminal's 16 colours, in replays too
     *("#6d8fe8", "#e0636c", "#79b866", "#c99a4b", "#5f8fe8", "#c678dd", "#56b6c2", "#c5cbd3"),
     *("#8d97a3", "#ff8f70", "#98e07f", "#ffe070", "#82a8ff", "#f09aff", "#80e8f4", "#ffffff"),
 )
-
-Screen = tuple[AnyArray, AnyArray]  # characters and colours, (rows, columns)
 
 
 @lru_cache(maxsize=1)
@@ -70,13 +69,6 @@ def write_gif(path: Path, screens: Sequence[Screen], milliseconds: int) -> None:
     """Write the screens (at least one) as a film that repeats, whole or not at all."""
     first, *rest = screens
     pictures: Iterator[Image.Image] = (draw_screen(*screen) for screen in rest)
+    options = {"save_all": True, "duration": milliseconds, "loop": 0, "optimize": False}
     with atomic_write(path) as temporary:
-        draw_screen(*first).save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=pictures,
-            duration=milliseconds,
-            loop=0,
-            optimize=False,
-        )
+        draw_screen(*first).save(temporary, "GIF", append_images=pictures, **options)

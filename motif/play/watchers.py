@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from motif.atomic_write import write_json
-from motif.games.game import GameAdapter, count_kinds
+from motif.games.game import GameAdapter, Screen, count_kinds
 from motif.intervals import wilson
 from motif.messages import decode, printable
-from motif.play.gif import Screen, with_caption, write_gif
+from motif.play.gif import with_caption, write_gif
 from motif.play.replay import Replay
 from motif.play.rollout import Episode, Step, succeeded
 from motif.play.terminal import (

@@ -25,12 +25,11 @@ def rank_messages(
 ) -> tuple[Ranked, Ranked]:
     """The messages that the reward likes best and least, as (text, reward), strongest first."""
     order = np.argsort(reward_U, kind="stable")
-    worst, best = order[:most], order[::-1][:most]
-
-    def named(chosen: AnyArray) -> Ranked:
-        return [(shown(decode(messages_UC[u])), float(reward_U[u])) for u in chosen]
-
-    return named(best), named(worst)
+    best, worst = (
+        [(shown(decode(messages_UC[u])), float(reward_U[u])) for u in chosen]
+        for chosen in (order[::-1][:most], order[:most])
+    )
+    return best, worst
 
 
 def shown(text: str) -> str:

@@ -60,8 +60,8 @@ def write_report(config: ReportConfig, play: Callable[[ReportConfig], list[Incom
     resolve_device(config.device)
     main_run = read_run(config.run)
     runs = _distinct([main_run, *map(read_run, config.compare)], [config.run, *config.compare])
-    incomes = play(config) if config.play else read_income(config.run / INCOME_FILE)
     views, agreement = _reward_views(config, main_run)
+    incomes = play(config) if config.play else read_income(config.run / INCOME_FILE)
     sections = run_sections(runs[0], runs[1:], incomes) + reward_sections(views, agreement)
     path = config.output or config.run / "report.html"
     subtitle = f"{main_run.task}, {main_run.steps:,} environment steps; {config.run}"
@@ -92,7 +92,11 @@ def _reward_views(
                 f"{model.path} reads the status line beside the message: a message alone has no "
                 "reward; name another with --reward_dir"
             )
-    dataset = _dataset(config.dataset, loaded[0].config.get("dataset_dir"))
+    trained_on = loaded[0].config.get("dataset_dir")
+    if not (trained_on and Path(trained_on, "data").is_dir()):  # it may be gone, or elsewhere
+        trained_on = None
+    named = config.dataset or trained_on
+    dataset = PairsDataset(named) if named else None
     if dataset is not None:
         distinct, index = messages.unique(dataset.messages)
         counts = np.bincount(index.ravel(), minlength=len(distinct))
@@ -119,15 +123,6 @@ def _reward_views(
         for folder, model in zip(folders, loaded)
     ]
     return views, None if dataset is None else _agreement(loaded[0], dataset)
-
-
-def _dataset(named: str | None, trained_on: str | None) -> PairsDataset | None:
-    """The dataset that is named; else the one of training, if it is still there."""
-    if named:
-        return PairsDataset(named)
-    if trained_on and Path(trained_on, "data").is_dir():
-        return PairsDataset(trained_on)
-    return None
 
 
 def _agreement(loaded: LoadedReward, dataset: PairsDataset) -> HeldOutResult | None:
