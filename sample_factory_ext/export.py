@@ -36,12 +36,7 @@ NEUTRAL: dict[str, Any] = {
 
 
 def describe_policy(config: ExportConfig) -> Description:
-    """The last policy of an RL run, what made it and how its games went.
-
-    Raises:
-        CheckpointError: the run, its policy, its reward or its ``episodes.csv`` is missing or
-            damaged.
-    """
+    """The last policy of an RL run, what made it and how its games went."""
     settings = read_run_config(config.run)
     if settings.llm_reward and not config.reward_dir:
         raise CheckpointError(

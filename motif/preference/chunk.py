@@ -54,10 +54,6 @@ class PreferenceChunk:
         source: what makes the labels (type, goal, model, prompt, …); two runs may write to one
             label set only if theirs are equal.
         probabilities: keep a float32 (N, 3) file ``<annotator>.probs.npy`` too.
-
-    Raises:
-        PreferenceError: another run writes this chunk, the set was begun with another number of
-            chunks or another source, or a file of it is damaged.
     """
 
     def __init__(
@@ -72,9 +68,8 @@ class PreferenceChunk:
         probabilities: bool = False,
     ) -> None:
         if not 0 <= chunk < chunks:
-            raise PreferenceError(
-                f"chunk {chunk} of {chunks}: the number must be 0 to {chunks - 1}"
-            )
+            between = f"the number must be 0 to {chunks - 1}"
+            raise PreferenceError(f"chunk {chunk} of {chunks}: {between}")
         self.dataset, self.annotator, self.source = dataset, annotator, dict(source)
         self.chunk, self.chunks, self.ignore_existing = chunk, chunks, ignore_existing
         self.start, self.stop = self._range(chunk)
@@ -194,9 +189,8 @@ class PreferenceChunk:
             )
         state = read_provenance(path)
         if state.get("dataset") != self.dataset.fingerprint:
-            raise PreferenceError(
-                f"{path} belongs to another dataset; delete {self.parts} to start over"
-            )
+            over = f"delete {self.parts} to start over"
+            raise PreferenceError(f"{path} belongs to another dataset; {over}")
         cleared = self.ignore_existing and path == self._part(self.chunk, ".json")
         if state.get("source") != self.source and not cleared:
             raise PreferenceError(

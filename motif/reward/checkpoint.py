@@ -143,16 +143,15 @@ def not_finite(content: Mapping[str, Any]) -> str:
 def find_checkpoint(run_folder: str | Path, checkpoint_num: int = 0) -> Path:
     """The file of iteration ``checkpoint_num``; 0 is the last one."""
     run_folder = Path(run_folder)
-    train = command("reward", train_dir=run_folder.parent, experiment=run_folder.name)
-    if not run_folder.is_dir():
-        raise CheckpointError(f"no reward folder {run_folder}; train one: {train}")
     checkpoints = list_checkpoints(run_folder)
     if not checkpoints:
-        there = ", ".join(sorted(path.name for path in run_folder.iterdir())) or "nothing"
-        raise CheckpointError(
-            f"no reward checkpoint in {run_folder / CHECKPOINT_FOLDER} (in {run_folder} there is: "
-            f"{there}); train one: {train}"
-        )
+        what = f"reward folder {run_folder}"
+        if run_folder.is_dir():
+            there = ", ".join(sorted(path.name for path in run_folder.iterdir())) or "nothing"
+            what = f"reward checkpoint in {run_folder / CHECKPOINT_FOLDER} (in {run_folder} there "
+            what += f"is: {there})"
+        train = command("reward", train_dir=run_folder.parent, experiment=run_folder.name)
+        raise CheckpointError(f"no {what}; train one: {train}")
     if checkpoint_num == 0:
         return list(checkpoints.values())[-1]
     if checkpoint_num not in checkpoints:
@@ -175,9 +174,6 @@ def load_reward_model(
 
     Args:
         expected: settings that it must have been trained with, by flag name.
-
-    Raises:
-        CheckpointError: no folder, no checkpoint, a damaged one, or one made with other flags.
     """
     path = find_checkpoint(run_folder, checkpoint_num)
     content = read_checkpoint(path)
