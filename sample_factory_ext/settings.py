@@ -81,5 +81,6 @@ class RLSettings(MotifSettings):
     encoder_conv_architecture: str
     nonlinearity: str
     rnn_size: int
+    use_rnn: bool
     cli_args: dict[str, Any]
     reward_model: str  # which one, by its file's checksum; for resuming

@@ -25,6 +25,7 @@ from motif.games.game import check_task, find_game
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, read_flags, settle_sampling
+from sample_factory_ext.recurrent_core import make_core
 from sample_factory_ext.resuming import check_changes, describe_reward, with_stored_settings
 from sample_factory_ext.run_folder import (
     EpisodeLog,
@@ -41,6 +42,7 @@ def register_components() -> None:
     """Make our environment and network known to Sample Factory in this process."""
     register_env(ENVIRONMENT, make_env)
     global_model_factory().register_encoder_factory(make_encoder)
+    global_model_factory().register_model_core_factory(make_core)
 
 
 def prepare(cfg: RLSettings) -> None:

@@ -22,6 +22,7 @@ from sample_factory.utils.utils import log
 from motif.errors import DamagedFileError
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import make_env
+from sample_factory_ext.recurrent_core import make_core
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,7 +53,7 @@ print(*sys.modules)
 
 
 def test_a_process_that_is_sent_the_factories_has_the_fixes_and_imports_little_else():
-    sent = pickle.dumps((make_env, make_encoder)).hex()
+    sent = pickle.dumps((make_env, make_encoder, make_core)).hex()
     done = subprocess.run(
         [sys.executable, "-c", READ_FACTORIES, sent],
         capture_output=True,
