@@ -306,6 +306,8 @@ def test_the_rest_passes_through():
 
 @pytest.mark.nle
 def test_on_live_games_the_reward_is_the_sum_of_its_parts():
+    import motif.games.nethack  # noqa: F401  registers the tasks
+
     env = gymnasium.make("NetHackScore-v1", observation_keys=("message",))
     rewards = MessageRewards(lambda messages_UC: messages_UC.astype(np.float64).mean(axis=1) / 9)
     env = IntrinsicReward(env, LearntReward(rewards, threshold=0.1), **RECIPE)
