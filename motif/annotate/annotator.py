@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ class Answers(NamedTuple):
     labels: LabelArray  # (B,) values of Preference
     probabilities: AnyArray | None = None  # (B, 3) float32: first, second, tie
     tokens: int = 0  # that a language model wrote for them
+    refused: Mapping[str, list[int]] = MappingProxyType({})  # pairs by why they have no answer
 
 
 class Annotator(Protocol):
@@ -60,6 +62,8 @@ def annotate_chunk(
                 chunk.probabilities[rows] = answers.probabilities
             counts += np.bincount(answers.labels, minlength=len(Preference))
             tokens += answers.tokens
+            for reason, refused in answers.refused.items():
+                chunk.refused.setdefault(reason, []).extend(refused)
             ties, nothing = counts[[Preference.TIE, Preference.UNKNOWN]] / max(counts.sum(), 1)
             speed = f", {tokens / max(bar.format_dict['elapsed'], 1e-9):,.0f} tokens/s"
             told = f"ties {ties:.1%}, unknown {nothing:.1%}{speed if tokens else ''}"

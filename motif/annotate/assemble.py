@@ -14,7 +14,6 @@ from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
 from motif.annotate.prompt import Prompt, load_prompt, load_shipped_prompt
 from motif.errors import ConfigError
 
-FIRST_TOKEN_CANDIDATES = 20  # what vLLM and OpenAI allow at most, unless told otherwise
 WEIGHT_ARGUMENTS = ("quantization", "revision", "load_format", "hf_overrides", "tokenizer")
 TAIL = 1 << 16  # bytes of a weight file that stand for its content
 SAMPLING = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
@@ -45,8 +44,15 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
     if config.direct:
         # The candidates' probabilities are those before sampling, whatever the temperature.
         sampling = Sampling(
-            0.0, 1.0, 0, 1, config.seed, prefilled=True, logprobs=FIRST_TOKEN_CANDIDATES
+            None if config.temperature is None else 0.0,
+            None if config.top_p is None else 1.0,
+            top_k=0,
+            max_new_tokens=1,
+            seed=config.seed,
+            prefilled=True,
+            logprobs=config.top_logprobs,
         )
+    template = json_object("chat-template-kwargs", config.chat_template_kwargs)
     if config.backend == "openai":
         from motif.annotate.engine_openai import OpenAIChatModel
 
@@ -58,6 +64,12 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
             concurrency=config.num_workers,
             timeout=config.timeout,
             patience=config.server_patience,
+            extra_body={
+                **({"chat_template_kwargs": template} if template else {}),
+                **json_object("extra-body", config.extra_body),
+            },
+            headers=json_object("extra-headers", config.extra_headers),
+            query=json_object("extra-query", config.extra_query),
         )
     from motif.annotate.engine_vllm import VLLMChatModel
 
@@ -68,6 +80,7 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
         dtype=config.dtype,
         max_model_len=config.max_model_len,
         engine_args=json_object("engine-args", config.engine_args),
+        chat_template_kwargs=template,
     )
 
 
@@ -141,6 +154,9 @@ def describe_source(config: AnnotationConfig) -> dict[str, Any]:
         "answer_mode": config.answer_mode,
         "dedupe": not config.no_dedupe,
     }
+    for name in ("extra_body", "chat_template_kwargs"):
+        value = json_object(name.replace("_", "-"), getattr(config, name))
+        source |= {name: value} if value else {}
     if config.direct:
         return source | {"tie_margin": config.tie_margin, "min_mass": config.min_mass}
     return source | {"sampling": {name: getattr(config, name) for name in SAMPLING}}

@@ -24,8 +24,8 @@ class Message(TypedDict):
 class Sampling:
     """How a model answers. Defaults are the paper's."""
 
-    temperature: float = 0.1
-    top_p: float = 0.95
+    temperature: float | None = 0.1  # None: what the engine takes by itself, as for top_p
+    top_p: float | None = 0.95
     top_k: int = 50  # 0: all tokens
     max_new_tokens: int = 4096
     seed: int | None = None

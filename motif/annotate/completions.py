@@ -10,7 +10,11 @@ from motif.annotate.chat import Reply
 
 
 class RubbishError(Exception):
-    """A reply that is no chat completion."""
+    """A reply that is no chat completion; ``status`` is what it says it should have had."""
+
+    def __init__(self, problem: str, status: int = 200) -> None:
+        super().__init__(problem)
+        self.status = status
 
 
 def read_completion(tag: int, completion: Any, *, logprobs: bool) -> Reply:
@@ -20,12 +24,16 @@ def read_completion(tag: int, completion: Any, *, logprobs: bool) -> Reply:
         RubbishError: it is none.
     """
     choices = completion.get("choices") if isinstance(completion, Mapping) else None
+    if isinstance(completion, Mapping) and not choices:
+        _raise_error(completion.get("error"))
     if not (isinstance(choices, list) and choices and isinstance(choices[0], Mapping)):
         raise RubbishError("what it sends is no chat completion")
     choice = choices[0]
+    _raise_error(choice.get("error"))
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise RubbishError("what it sends is no chat completion")
+    filtered = choice.get("finish_reason") == "content_filter"
     usage = completion.get("usage")
     return Reply(
         tag,
@@ -34,8 +42,18 @@ def read_completion(tag: int, completion: Any, *, logprobs: bool) -> Reply:
         _number(usage, "completion_tokens"),
         _candidates(choice.get("logprobs")) if logprobs else (),
         cut=choice.get("finish_reason") == "length" and not logprobs,
+        refused="content_filter" if filtered else "",
         thoughts=_text(message.get("reasoning_content") or message.get("reasoning")),
     )
+
+
+def _raise_error(error: Any) -> None:
+    """A server in front of others may send their errors with HTTP 200."""
+    if error:
+        problem = error.get("message") or error if isinstance(error, Mapping) else error
+        code = error.get("code", "") if isinstance(error, Mapping) else ""
+        status = int(code) if str(code).isdigit() else 200
+        raise RubbishError(f"an error with HTTP 200: {code} {problem}"[:400], status)
 
 
 def _number(usage: Any, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,18 @@ from motif.errors import ConfigError
 LLAMA_2_CHAT = "meta-llama/Llama-2-{size}b-chat-hf"
 ANNOTATORS = ("llama", "rules", "score", "return")  # the last three without a language model
 GOALS = ("defaultgoal", "zeroknowledge", "combat", "gold", "stairs")  # of the shipped prompts
+
+
+def or_none(text: str) -> float | None:
+    """A number, or None for "none".
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
+    try:
+        return None if text.strip().lower() == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or none, got {text!r}") from None
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,14 @@ class AnnotationConfig:
     max_model_len: int | None = option(None, "longest prompt with answer, in tokens")
     engine_args: str = option("{}", "JSON object of further arguments for vllm.LLM")
     base_url: str = option("http://localhost:8000/v1", "address of the server")
+    extra_body: str = option("{}", "JSON object of further fields of each request to a server")
+    extra_headers: str = option(
+        "{}", "JSON object of further headers; $NAME in a value is that environment variable"
+    )
+    extra_query: str = option("{}", "JSON object to add to the address, as ?api-version=…")
+    chat_template_kwargs: str = option(
+        "{}", 'JSON object for the chat template, as {"enable_thinking": false}'
+    )
     api_key_env: str = option("OPENAI_API_KEY", "environment variable that holds the server's key")
     num_workers: int = option(256, "requests under way at once, at a server")
     timeout: float = option(600.0, "seconds until a request to a server counts as failed")
@@ -59,9 +80,12 @@ class AnnotationConfig:
         "chain_of_thought", "free reasoning, or the probabilities of one answer token"
     )
     tie_margin: float = option(0.1, "direct: a tie if the two sides' probabilities differ by less")
+    top_logprobs: int = option(20, "direct: candidates asked for; some servers give at most 5")
     min_mass: float = option(0.5, "direct: unknown if the three answers cover less probability")
-    temperature: float = option(0.1, "of sampling; the paper's value, as the next three")
-    top_p: float = option(0.95, "nucleus sampling")
+    temperature: float | None = option(
+        0.1, "of sampling; the paper's value, as the next three; none: not sent", type=or_none
+    )
+    top_p: float | None = option(0.95, "nucleus sampling; none: not sent", type=or_none)
     top_k: int = option(50, "most likely tokens to sample from; 0: all (not sent to a server)")
     max_new_tokens: int = option(4096, "longest answer; the model's length bounds it too")
     seed: int | None = option(
@@ -91,12 +115,13 @@ class AnnotationConfig:
                 f"--annotator-type {self.annotator_type}: there is {', '.join(ANNOTATORS)}; "
                 "your own is named module:Name"
             )
-        counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq max_new_tokens"
+        counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq"
+        counts += " max_new_tokens top_logprobs"
         amounts = "temperature top_k tie_margin min_mass server_patience"
         least = dict.fromkeys(counts.split(), 1) | dict.fromkeys(amounts.split(), 0)
         for name, bound in least.items():
             value = getattr(self, name)
-            if value < bound:
+            if value is not None and value < bound:
                 raise ConfigError(f"--{name} must be at least {bound}, but is {value}")
         for name in ("timeout", "rate"):
             value = getattr(self, name)
@@ -107,7 +132,7 @@ class AnnotationConfig:
                 f"--chunk_number must be 0 to {self.n_annotation_chunks - 1}, "
                 f"but is {self.chunk_number}"
             )
-        if not 0 < self.top_p <= 1:
+        if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ConfigError(f"--top_p must be above 0 and at most 1, but is {self.top_p}")
         if not (self.use_messages or self.use_blstats):
             raise ConfigError("nothing to describe: --use_messages and --use_blstats are both off")

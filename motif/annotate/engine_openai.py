@@ -7,21 +7,25 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import openai
+from tqdm import tqdm
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
 from motif.annotate.completions import RubbishError, read_completion
-from motif.annotate.refusals import is_too_long
+from motif.annotate.refusals import OTHER_LIMIT, is_about_prompt, is_too_long
 from motif.annotate.server import Server
+from motif.messages import printable
 
 POOL = 32  # connections of a client: each request looks through all of its pool's
 RETRIES = 3  # of the client, with growing delays; then there is a pause, and another round
 PAUSE = 1.0  # seconds
 MOST_ROUNDS = 3  # of one request, with HTTP 5xx, while others succeed: then it has no answer
 CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}  # vLLM's words
+NO_LIST = (403, 404, 405, 501)  # a server without a list of models may still answer
 RETRIED = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
 
 
@@ -35,6 +39,8 @@ class OpenAIChatModel:
         api_key_env: the environment variable with the key; servers without keys need none.
         concurrency: requests under way at once.
         timeout: seconds until a request counts as failed.
+        extra_body: fields to add to each request; they have the last word.
+        headers, query: see :class:`Server`.
 
     Raises:
         ModelError: the server cannot be reached, refuses, or has no such model.
@@ -50,9 +56,14 @@ class OpenAIChatModel:
         concurrency: int = 256,
         timeout: float = 600.0,
         patience: float = 300.0,
+        extra_body: Mapping[str, Any] = MappingProxyType({}),
+        headers: Mapping[str, Any] = MappingProxyType({}),
+        query: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._model, self._sampling, self._patience = model, sampling, patience
-        self._server = Server(base_url, api_key_env)
+        self._server = Server(base_url, api_key_env, headers, query)
+        self._extra_body = dict(extra_body)
+        self._limit = "max_tokens"  # what this server calls the longest answer
         self._results: queue.SimpleQueue[Reply | ModelError] = queue.SimpleQueue()
         self._last_answer = time.monotonic()
         self._told_to_wait = False
@@ -119,24 +130,29 @@ class OpenAIChatModel:
         """See that the server has the model; learn the model's length, where it says so."""
         try:
             page = await self._persist(lambda: self._clients[0].get("/models", cast_to=object))
-        except openai.NotFoundError:  # a server without this list may still answer
-            return
         except openai.APIStatusError as error:
-            raise self._server.refusal(error) from None
+            if error.status_code not in NO_LIST:
+                reason = self._server.reason(error)
+                raise self._server.refusal(error.status_code, reason) from None
+            self._tell(f"gives no list of its models (HTTP {error.status_code})")
+            return
         try:
-            models = {entry["id"]: entry for entry in page["data"]}
+            entries = page if isinstance(page, list) else page["data"]
+            models = {entry["id"]: entry for entry in entries}
         except (KeyError, TypeError):
             raise ModelError(
                 f"{self._server.shown_url} does not answer like an OpenAI server; is it the right "
                 "address? (it often ends in /v1)"
             ) from None
         if models and self._model not in models:
-            raise ModelError(
-                f"{self._server.shown_url} has no model {self._model!r}; it has: "
-                f"{', '.join(sorted(models)[:20])} (use --model)"
-            )
+            listed = ", ".join(sorted(map(str, models))[:20])
+            self._tell(f"has no model {self._model!r}; it has: {listed} (use --model)")
         length = models.get(self._model, {}).get("max_model_len")
         self.max_model_len = length if isinstance(length, int) else None
+
+    def _tell(self, what: str) -> None:
+        said = f"note: {self._server.shown_url} {what}; asking for {self._model!r} all the same"
+        tqdm.write(printable(said), file=sys.stderr)
 
     async def _answer(self, request: Request) -> None:
         client = await self._free.get()
@@ -145,12 +161,19 @@ class OpenAIChatModel:
         except ModelError as error:
             self._results.put(error)
         except openai.APIStatusError as error:
-            self._results.put(self._server.refusal(error))
+            reason = self._server.reason(error)
+            self._results.put(self._refused(request, error.status_code, reason))
         except openai.OpenAIError as error:
             problem = self._server.scrub(str(error))
             self._results.put(ModelError(f"{self._server.shown_url}: {problem}"))
         finally:
             self._free.put_nowait(client)
+
+    def _refused(self, request: Request, status: int, reason: str) -> Reply | ModelError:
+        if is_about_prompt(status, reason):
+            self._last_answer = time.monotonic()
+            return Reply(request.tag, "", 0, 0, refused=reason)
+        return self._server.refusal(status, reason)
 
     async def _persist(self, call: Any, request: Request | None = None) -> Any:
         """``await call()``, again and again while the server cannot answer.
@@ -164,16 +187,28 @@ class OpenAIChatModel:
             try:
                 answer = await call()
             except (*RETRIED, RubbishError, ValueError) as error:
+                if getattr(error, "status_code", 0) == 501:  # not implemented, and never will be
+                    raise
+                hopeless = self._server.hopeless(error)
+                if hopeless:
+                    raise hopeless from None
+                problem = self._server.in_short(error)
+                status = error.status if isinstance(error, RubbishError) else 0
+                if request and 400 <= status < 429:
+                    refused = self._refused(request, status, problem)
+                    if isinstance(refused, ModelError):
+                        raise refused from None
+                    return refused
                 failures += isinstance(error, openai.InternalServerError | RubbishError)
                 silent = time.monotonic() - max(self._last_answer, began)
                 if silent > self._patience:
                     raise ModelError(
                         f"{self._server.shown_url} has not answered for {silent:.0f} s "
-                        f"({self._server.in_short(error)}); labels so far are kept: see to the "
-                        "server, then start the same command again"
+                        f"({problem}); labels so far are kept: see to the server, then start the "
+                        "same command again"
                     ) from None
                 if request and failures >= MOST_ROUNDS and self._last_answer > began:
-                    return Reply(request.tag, "", 0, 0)
+                    return Reply(request.tag, "", 0, 0, refused=f"again and again: {problem}")
                 self._tell_to_wait(error)
                 await asyncio.sleep(PAUSE)
             else:
@@ -182,22 +217,37 @@ class OpenAIChatModel:
 
     async def _complete(self, client: openai.AsyncOpenAI, request: Request) -> Reply:
         body = self._body(request)
-        try:
-            completion = await client.post("/chat/completions", cast_to=object, body=body)
-        except openai.BadRequestError as error:
-            # Prompt and longest answer do not fit together: without a limit it takes what fits.
-            if not (body.pop("max_tokens", None) and is_too_long(str(error.message))):
-                raise
-            completion = await client.post("/chat/completions", cast_to=object, body=body)
-        return read_completion(request.tag, completion, logprobs=self._sampling.logprobs > 0)
+        while True:
+            try:
+                completion = await client.post("/chat/completions", cast_to=object, body=body)
+                return read_completion(request.tag, completion, logprobs=bool(body.get("logprobs")))
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._fit_limit(body, self._server.reason(error)):
+                    raise
+
+    def _fit_limit(self, body: dict[str, Any], problem: str) -> bool:
+        """Put right what a server has against the longest answer; whether that can help."""
+        limit = body.pop(self._limit, None) or body.pop("max_tokens", None)
+        if limit is None:
+            return False
+        if OTHER_LIMIT.search(problem) and self._limit == "max_tokens":
+            self._limit = "max_completion_tokens"  # for all that is asked from now on
+        if OTHER_LIMIT.search(problem) and self._limit not in body:
+            body[self._limit] = limit
+            return True
+        # Prompt and longest answer do not fit together: without a limit it takes what fits.
+        return is_too_long(problem)
 
     def _body(self, request: Request) -> dict[str, Any]:
         sampling = self._sampling
         body: dict[str, Any] = {
             "model": self._model,
             "messages": request.messages,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
+            **{
+                name: value
+                for name in ("temperature", "top_p")
+                if (value := getattr(sampling, name)) is not None
+            },
         }
         if sampling.top_k:
             body["top_k"] = sampling.top_k
@@ -206,15 +256,15 @@ class OpenAIChatModel:
         if sampling.seed is not None:
             body["seed"] = (sampling.seed * 1_000_003 + request.tag) % 2**31
         if sampling.prefilled:
-            body |= {**CONTINUE, "max_tokens": 1}
+            body |= {**CONTINUE, self._limit: 1}
         elif self.max_model_len is None or sampling.max_new_tokens < self.max_model_len:
-            body["max_tokens"] = sampling.max_new_tokens
+            body[self._limit] = sampling.max_new_tokens
         if sampling.logprobs:
             body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-        return body
+        return body | self._extra_body
 
     def _tell_to_wait(self, error: Exception) -> None:
         if not self._told_to_wait:
             self._told_to_wait = True
-            problem = self._server.scrub(self._server.in_short(error))
-            print(f"waiting for {self._server.shown_url} ({problem})", file=sys.stderr)
+            said = f"waiting for {self._server.shown_url} ({self._server.in_short(error)})"
+            tqdm.write(printable(said), file=sys.stderr)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
-from motif.annotate.refusals import INSTEAD, explain_refusal, first_lines
+from motif.annotate.refusals import INSTEAD, explain_refusal, first_lines, is_too_long
 from motif.errors import MissingPackageError
 from motif.processes import guarded
 
@@ -23,6 +23,7 @@ class VLLMChatModel:
         model: a hub id or a folder.
         num_gpus: GPUs that share the model (tensor parallelism).
         engine_args: further arguments for ``vllm.LLM``.
+        chat_template_kwargs: what the model's chat template takes, as enable_thinking.
 
     Raises:
         MissingPackageError: vllm is not installed.
@@ -38,7 +39,9 @@ class VLLMChatModel:
         dtype: str = "float16",
         max_model_len: int | None = None,
         engine_args: Mapping[str, Any] | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
+        self._template = dict(chat_template_kwargs or {})
         try:
             from vllm import LLM
         except ImportError as error:
@@ -69,6 +72,7 @@ class VLLMChatModel:
             )
         self._sampling = sampling
         self._parameters = sampling_parameters(sampling)
+        self._refused: list[Reply] = []
 
     @property
     def max_model_len(self) -> int | None:
@@ -78,16 +82,20 @@ class VLLMChatModel:
     def submit(self, requests: Sequence[Request]) -> None:
         """Hand requests to the engine, which batches and orders them as it likes.
 
+        A prompt that is longer than the model allows is refused, by a reply that says so.
+
         Raises:
-            ModelError: a prompt is longer than the model allows, the chat template refuses a role,
-                or the engine died.
+            ModelError: the chat template refuses a role, or the engine died.
         """
-        try:
-            for request in requests:
+        for request in requests:
+            try:
                 prompt = {"prompt_token_ids": self._tokens(request)}
                 self._llm.llm_engine.add_request(str(request.tag), prompt, self._parameters)
-        except Exception as error:  # jinja's and vLLM's, which differ from one release to the next
-            raise ModelError(explain_refusal(first_lines(error))) from error
+            except Exception as error:  # jinja's and vLLM's, which differ between releases
+                problem = first_lines(error)
+                if not is_too_long(problem):
+                    raise ModelError(explain_refusal(problem)) from error
+                self._refused.append(Reply(request.tag, "", 0, 0, refused=problem))
 
     def collect(self) -> list[Reply]:
         """Step the engine until it has answered something.
@@ -96,7 +104,7 @@ class VLLMChatModel:
             ModelError: the engine died.
         """
         engine = self._llm.llm_engine
-        replies: list[Reply] = []
+        replies, self._refused = self._refused, []
         try:
             while not replies and engine.has_unfinished_requests():
                 replies = [_reply(output) for output in engine.step() if output.finished]
@@ -116,6 +124,7 @@ class VLLMChatModel:
             tokenize=False,
             add_generation_prompt=not self._sampling.prefilled,
             continue_final_message=self._sampling.prefilled,
+            **self._template,
         )
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
@@ -126,8 +135,8 @@ def sampling_parameters(sampling: Sampling) -> Any:
     from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
+        temperature=1.0 if sampling.temperature is None else sampling.temperature,
+        top_p=1.0 if sampling.top_p is None else sampling.top_p,
         top_k=sampling.top_k,
         max_tokens=1 if sampling.prefilled else sampling.max_new_tokens,
         logprobs=sampling.logprobs or None,

@@ -15,6 +15,7 @@ from motif.annotate.captions import Captioned, captioned_pairs
 from motif.annotate.chat import ChatModel, Message, ModelError, Reply, Request
 from motif.annotate.modes import ChainOfThought, Direct, Mode, Question
 from motif.annotate.prompt import Prompt
+from motif.annotate.refusals import explain_refusal
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference
@@ -22,6 +23,7 @@ from motif.types import AnyArray, IndexArray
 
 BLOCK = 4096  # labels handed on at once
 PAIRS_PER_PROMPT = 8  # at most so many are read ahead for each prompt that may be under way
+MOST_REFUSED = 32  # prompts in a row; then it is not about these prompts
 MOST_UNDECIDED = 64  # answers; if there is no decision by then, none will come
 TIE_PROBABILITIES = np.array([0.0, 0.0, 1.0])
 MIRRORED = (Preference.SECOND, Preference.FIRST, Preference.TIE, Preference.UNKNOWN)
@@ -70,13 +72,14 @@ class _Settled:
 
     rows: list[tuple[int, Preference, AnyArray]] = field(default_factory=list)
     tokens: int = 0
+    refused: dict[str, list[int]] = field(default_factory=dict)
 
     def take(self) -> Answers:
         indices = np.array([row[0] for row in self.rows], dtype=np.int64)
         labels = np.array([row[1] for row in self.rows], dtype=np.int8)
         probabilities = np.array([row[2] for row in self.rows], dtype=np.float32).reshape(-1, 3)
-        answers = Answers(indices, labels, probabilities, self.tokens)
-        self.rows, self.tokens = [], 0
+        answers = Answers(indices, labels, probabilities, self.tokens, self.refused)
+        self.rows, self.tokens, self.refused = [], 0, {}
         return answers
 
 
@@ -111,6 +114,7 @@ class LanguageModelAnnotator(Annotator):
         self._under_way: dict[int, tuple[Question, Request]] = {}  # by tag
         self._next_tag = 0
         self._decided = self._undecided = 0  # of the questions that the model answered
+        self._refused, self._refusal = 0, ""  # how many in a row, and the last reason
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``, with a window of prompts under way.
@@ -126,9 +130,11 @@ class LanguageModelAnnotator(Annotator):
             while True:
                 exhausted = yield from self._fill(captioned, settled)
                 if not self._waiting:
-                    if exhausted:
-                        return
-                    continue
+                    if not exhausted:
+                        continue
+                    if self._refusal and not len(self.cache):  # nobody ever got an answer
+                        raise ModelError(explain_refusal(self._refusal))
+                    return
                 model = self._loaded_model()
                 for reply in model.collect():
                     self._settle(reply, model, settled)
@@ -149,9 +155,9 @@ class LanguageModelAnnotator(Annotator):
         self, captioned: Iterator[Captioned], settled: _Settled
     ) -> Generator[Answers, None, bool]:
         """Ask about new pairs until the window is full; the value says whether none are left."""
-        # Until one answer was understood, few are paid for.
-        window = self.options.window if self._decided else min(self.options.window, MOST_UNDECIDED)
-        room = window // len(self._mode.orders) or 1
+        room = self.options.window // len(self._mode.orders) or 1
+        if not self._decided:  # until one answer was understood, few are paid for
+            room = min(room, MOST_UNDECIDED - self._undecided)
         for _ in range(PAIRS_PER_PROMPT * self.options.window):
             if len(self._waiting) >= room:
                 return False
@@ -197,18 +203,29 @@ class LanguageModelAnnotator(Annotator):
         question, request = self._under_way.pop(reply.tag)
         question.tokens += reply.new_tokens
         more = self._mode.hear(question, reply, request.swapped, model.max_model_len)
+        self._refused = self._refused + 1 if question.refused else 0
+        if self._refused == MOST_REFUSED:
+            raise ModelError(explain_refusal(question.refused))
         if more is not None:
             self._ask(question, more, request.swapped)
             return
         answer = self._mode.answer(question)
         if answer is None:
             return
-        self.cache.put(question.key, answer)
         settled.tokens += question.tokens
-        known = self._mode.read(answer)
+        known = None
+        if question.refused:
+            pairs = [index for index, _ in question.pairs]
+            settled.refused.setdefault(question.refused, []).extend(pairs)
+            self._refusal = question.refused
+        else:
+            self.cache.put(question.key, answer)
+            known = self._mode.read(answer)
         self._label(question, known, settled)
         del self._waiting[question.key]
         self._log(question)
+        if question.refused:
+            return
         decided = known is not None and known[0] != Preference.UNKNOWN
         self._decided += decided
         self._undecided += not decided

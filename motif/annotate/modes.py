@@ -19,6 +19,7 @@ from motif.annotate.answers import (
 )
 from motif.annotate.chat import Message, Reply
 from motif.annotate.prompt import Prompt
+from motif.annotate.refusals import NO_LOGPROBS
 from motif.messages import printable
 from motif.preference.labels import Preference
 from motif.types import AnyArray
@@ -40,6 +41,7 @@ class Question:
     masses: dict[bool, AnyArray] = field(default_factory=dict)  # direct: by order
     said: list[tuple[str, bool]] = field(default_factory=list)  # replies; whether they were cut
     tokens: int = 0
+    refused: str = ""  # why there is no answer
 
 
 class Mode(Protocol):
@@ -90,9 +92,15 @@ class ChainOfThought(Mode):
     ) -> list[Message] | None:
         """The retry question, if ``reply`` is the first and holds no decision."""
         asked = question.turns
-        question.turns = [*asked, Message(role="assistant", content=reply.text)]
+        said = f"(refused: {reply.refused})" if reply.refused else reply.text
+        question.turns = [*asked, Message(role="assistant", content=said)]
+        question.refused = reply.refused
         question.said.append((reply.text, reply.cut))
-        if len(question.said) > 1 or self._decision(reply.text, reply.cut) is not None:
+        if (
+            reply.refused
+            or len(question.said) > 1
+            or self._decision(reply.text, reply.cut) is not None
+        ):
             return None
         most = RETRY_REASONING
         if length is not None:  # a token is at least one character of English text
@@ -177,6 +185,8 @@ class Direct(Mode):
     ) -> list[Message] | None:
         """Nothing more is asked."""
         question.masses[swapped] = answer_masses(reply.first_token)
+        missing = "" if reply.first_token else NO_LOGPROBS
+        question.refused = question.refused or reply.refused or missing
         return None
 
     def no_decision(self, reply: Reply) -> str:

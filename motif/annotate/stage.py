@@ -22,9 +22,11 @@ from motif.annotate.game_progress import ReturnAnnotator, ScoreAnnotator
 from motif.annotate.language_model import show_turns
 from motif.annotate.rules import RulesAnnotator
 from motif.cli import command
+from motif.data_files import read_json
 from motif.errors import ConfigError
 from motif.extensions import make_extension
 from motif.games.game import find_game
+from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.preference.chunk import PreferenceChunk
 from motif.preference.label_set import load_preferences
@@ -110,6 +112,9 @@ def report(
     listed = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
     print(f"labels of {len(pairs):,} pairs: {listed}")
     print(f"written to {chunk.path}")
+    for reason, indices in read_json(chunk.path.with_suffix(".json")).get("refused", {}).items():
+        print(f"unknown for want of an answer: {len(indices):,}, the first pair {min(indices)}:")
+        print(f"  {printable(reason)} (all are listed in {chunk.path.with_suffix('.json')})")
     if counts["unknown"]:
         print("unknown pairs are asked again by the same command")
     name = config.annotator

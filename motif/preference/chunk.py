@@ -80,6 +80,7 @@ class PreferenceChunk:
         self._lock: IO[bytes] | None = None
         self.labels: AnyArray = np.empty(0, np.int8)
         self.probabilities: AnyArray | None = None
+        self.refused: dict[str, list[int]] = {}  # pairs that got no answer, by the reason
 
     def __enter__(self) -> PreferenceChunk:
         self.parts.mkdir(parents=True, exist_ok=True)
@@ -220,6 +221,11 @@ class PreferenceChunk:
             "counts": count_labels(merged),
             "sha256": sums,
         }
+        refused: dict[str, list[int]] = {}
+        for path in sorted(self.parts.glob("chunk-*.json")):
+            for reason, pairs in read_provenance(path).get("refused", {}).items():
+                refused.setdefault(reason, []).extend(pairs)
+        provenance |= {"refused": refused} if refused else {}
         write_json(self.path.with_suffix(".json"), provenance)
         shutil.rmtree(self.parts)
 
@@ -229,6 +235,7 @@ class PreferenceChunk:
             "dataset": self.dataset.fingerprint,
             "pairs": [self.start, self.stop],
             "complete": complete,
+            **({"refused": self.refused} if self.refused else {}),
         }
         write_json(self._part(self.chunk, ".json"), state)
 

@@ -28,7 +28,10 @@ class FakeServer:
     def __init__(self, model: str = "tiny", port: int = 0) -> None:
         self.model = model
         self.fault: Fault = lambda number: None
+        self.by_body: Callable[[dict[str, Any]], tuple[int, str] | None] = lambda body: None
         self.models_body: str | None = None  # instead of the list of models
+        self.models_status = 200
+        self.paths: list[str] = []
         self.max_model_len: int | None = 4096
         self.delay = 0.0  # seconds
         self.continues = True  # whether it goes on from a prefilled answer
@@ -65,7 +68,7 @@ class FakeServer:
         time.sleep(self.delay)
         with self._lock:
             self.at_once -= 1
-        return self.fault(number) or (200, json.dumps(self.completion(body)))
+        return self.fault(number) or self.by_body(body) or (200, json.dumps(self.completion(body)))
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
         users = [turn["content"] for turn in body["messages"] if turn["role"] == "user"]
@@ -102,9 +105,11 @@ class FakeServer:
 
             def do_GET(self) -> None:
                 server.headers.append({k.lower(): v for k, v in self.headers.items()})
-                self.send(200, server.models_body or server.models())
+                server.paths.append(self.path)
+                self.send(server.models_status, server.models_body or server.models())
 
             def do_POST(self) -> None:
+                server.paths.append(self.path)
                 length = int(self.headers["Content-Length"])
                 self.send(*server.complete(json.loads(self.rfile.read(length))))
 

@@ -53,7 +53,7 @@ def without_privilege() -> None:
 @pytest.mark.slow
 def test_a_full_disk_keeps_the_labels(make_dataset: MakeDataset, server: FakeServer) -> None:
     pairs = make_dataset(600, texts=MANY_TEXTS)
-    result = annotate(pairs, server, files_of_at_most(12_000))
+    result = annotate(pairs, server, files_of_at_most(40_000))
     assert result.returncode == 2
     last = result.stderr.splitlines()[-1]
     assert last.startswith("error: File too large; labels so far are kept: make room, then")

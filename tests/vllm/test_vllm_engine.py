@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from motif.annotate.chat import Message, ModelError, Request, Sampling
+from motif.annotate.refusals import is_too_long
 from motif.annotate.rules import RulesAnnotator
 from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference
@@ -196,8 +197,9 @@ def test_prompts_that_the_model_cannot_take(tiny_model: Path, tmp_path: Path) ->
     (reply,) = model.collect()
     assert (reply.tag, reply.new_tokens) == (7, 8)
     assert model.max_model_len == 128
-    with pytest.raises(ModelError, match="raise --max-model-len"):
-        model.submit([Request(8, [Message(role="user", content="newt " * 500)])])
+    model.submit([Request(8, [Message(role="user", content="newt " * 500)])])
+    (reply,) = model.collect()
+    assert reply.tag == 8 and is_too_long(reply.refused)
     with pytest.raises(ModelError, match="--system-prompt False"):
         model.submit([Request(9, [Message(role="system", content="Judge."), *short])])
     model.submit([Request(10, short)])
