@@ -17,7 +17,7 @@ from motif.games.policy_view import PolicyView
 from motif.intrinsic.terms import LearntReward, MessageRewards, make_bonus
 from motif.intrinsic.wrapper import IntrinsicReward
 from motif.play.rollout import Returns
-from motif.reward.checkpoint import LoadedReward, load_reward_model, score_messages
+from motif.reward.checkpoint import LoadedReward, load_reward_model
 from motif.types import AnyArray, MessageArray
 from sample_factory_ext.settings import RLSettings
 
@@ -98,7 +98,7 @@ def _shared_reward(
     scale, offset = (1.0, 0.0) if normalised else (loaded.variance**0.5, loaded.mean)
 
     def score(messages_UC: MessageArray) -> AnyArray:
-        return score_messages(loaded, messages_UC) * scale + offset
+        return loaded.score(messages_UC) * scale + offset
 
     known = loaded.train_messages, loaded.train_rewards * scale + offset
     return MessageRewards(score, known), loaded.threshold(quantile, normalised=normalised)

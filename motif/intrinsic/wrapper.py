@@ -3,14 +3,13 @@
 Paper section 3. Works with any environment that observes or reports a text as ``message``,
 NetHack or not, without Sample Factory::
 
-    import functools, gymnasium, motif.games.nethack
+    import gymnasium, motif.games.nethack
     from motif.intrinsic.terms import LearntReward, MessageRewards
     from motif.intrinsic.wrapper import IntrinsicReward
-    from motif.reward.checkpoint import load_reward_model, score_messages
+    from motif.reward.checkpoint import load_reward_model
 
     model = load_reward_model("train_dir/reward_saving_dir/standard_reward")
-    rewards = MessageRewards(functools.partial(score_messages, model))
-    term = LearntReward(rewards, threshold=model.threshold(0.5))
+    term = LearntReward(MessageRewards(model.score), threshold=model.threshold(0.5))
     env = IntrinsicReward(gymnasium.make("NetHackScore-v1"), term, llm_reward=0.1)
     observation, info = env.reset()
     observation, reward, terminated, truncated, info = env.step(0)

@@ -89,9 +89,6 @@ class LoadedReward:
         )
 
 
-score_messages = LoadedReward.score  # as a function of the model and the messages
-
-
 def list_checkpoints(run_folder: str | Path) -> dict[int, Path]:
     """The checkpoints of a run folder by iteration, in ascending order."""
     found = {}

@@ -18,7 +18,6 @@ from motif.reward.checkpoint import (
     load_reward_model,
     read_checkpoint,
     save_checkpoint,
-    score_messages,
 )
 from motif.reward.encoder import EncoderSettings
 from motif.reward.metrics import empty_history
@@ -68,7 +67,7 @@ def test_scores_are_the_models_rewards_normalised(run_folder):
     model = make_reward_model(EncoderSettings(encoder_msg_model="lt_cnn_small"), seed=9)
     with torch.no_grad():
         expected = (model(torch.from_numpy(MESSAGES_UC)).numpy() - 2.0) / 0.5
-    rewards = score_messages(loaded, MESSAGES_UC)
+    rewards = loaded.score(MESSAGES_UC)
     assert rewards.dtype == np.float32 and rewards.shape == (3,)
     np.testing.assert_allclose(rewards, expected, rtol=1e-6)
     np.testing.assert_allclose(loaded.train_rewards, expected, rtol=1e-6)
