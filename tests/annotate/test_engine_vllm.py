@@ -143,6 +143,33 @@ def test_direct_answers_are_one_token_that_continues(vllm: Callable[..., Any]) -
     model.close()
 
 
+def test_what_the_chat_template_takes(vllm: Callable[..., Any]) -> None:
+    vllm()
+    model = VLLMChatModel("tiny", Sampling(), chat_template_kwargs={"enable_thinking": False})
+    model.submit([Request(0, TURNS)])
+    assert model._llm.templated[0][1]["enable_thinking"] is False
+    model.close()
+
+
+def test_a_prompt_that_is_too_long_is_refused_and_the_others_go_on(
+    vllm: Callable[..., Any],
+) -> None:
+    vllm()
+    model = VLLMChatModel("tiny", Sampling())
+    add_request, problem = model._llm.add_request, "The prompt is longer than the model length"
+
+    def strict(request_id: str, *arguments: Any) -> None:
+        if request_id == "1":
+            raise ValueError(problem)
+        add_request(request_id, *arguments)
+
+    model._llm.add_request = strict
+    model.submit([Request(tag, TURNS) for tag in range(3)])
+    replies = [*model.collect(), *model.collect(), *model.collect()]
+    assert {reply.tag: reply.refused for reply in replies} == {0: "", 1: problem, 2: ""}
+    model.close()
+
+
 @pytest.mark.parametrize(
     ("gpus", "asked", "problem"),
     [
