@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motif.errors import MissingPackageError
+from motif.errors import ConfigError, MissingPackageError
 from motif.games.game import Observation, Player, Screen, TaskInfo
 from motif.games.nethack.kinds import KINDS
 from motif.games.nethack.tasks import TASKS
@@ -65,6 +65,13 @@ class NetHack:
         if max_steps is not None:
             spec.kwargs["max_episode_steps"] = max_steps
         if record is not None:
+            try:
+                str(record).encode()
+            except UnicodeEncodeError:  # of a locale that lacks a character of the path
+                raise ConfigError(
+                    f"NetHack can't record into {record}: this locale can't name the folder; "
+                    "choose another, or set LC_ALL=C.UTF-8"
+                ) from None
             spec.kwargs |= {"save_ttyrec_every": every, "savedir": str(record)}
         return gymnasium.make(spec)
 
