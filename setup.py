@@ -48,7 +48,7 @@ setup(
     extras_require={
         "rl": RL,
         "plots": PLOTS,
-        "vllm": ["vllm>=0.10.2,<=0.14.0"],  # without a lower bound pip falls back to 0.2.5
+        "vllm": ["vllm>=0.10.2"],  # numpy<2 of .[rl] holds it at 0.14.0 beside that
         "dev": [*RL, *PLOTS, *DEV],
     },
 )
