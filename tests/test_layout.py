@@ -106,6 +106,16 @@ def test_importable_without_game_or_language_model(package):
     assert sorted(done.stdout.split()) == sorted(f"{package}.{stem}" for stem in files)
 
 
+def test_a_game_is_known_without_what_playing_it_needs():
+    code = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1:]))\n"
+    code += "from motif.games.game import find_game; game = find_game('nethack')\n"
+    code += "assert game.rules.is_file() and game.kinds and len(game.tasks) == 9"
+    command = [sys.executable, "-c", code, *HEAVY, "numba", "scipy"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_block_of_the_test_above_holds():
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, "nle", "nle"], capture_output=True, text=True
