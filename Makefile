@@ -31,7 +31,7 @@ dataset: install  ## unpack the shipped dataset into motif_dataset
 reproduce: install  ## the experiment: three methods, two tasks, three seeds; hours; it resumes
 	$(PY) -m scripts.reproduce
 
-test: $(VENV)/installed-dev  ## run the tests but the slow ones: some 4 minutes on 2 idle cores
+test: $(VENV)/installed-dev  ## run the tests but the slow ones: some 6 minutes on 2 idle cores
 	$(PY) -m pytest -m "not slow"
 
 test-all: $(VENV)/installed-dev  ## run all tests, and see that they cover 90 % of the lines: some 20 minutes
