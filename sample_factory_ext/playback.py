@@ -57,7 +57,6 @@ class PlaybackConfig(EvaluationFlags):
     @property
     def run_folder(self) -> Path:
         """Where the run is."""
-        """Where the run is."""
         return Path(self.train_dir) / self.experiment
 
 
@@ -71,14 +70,14 @@ def play(config: PlaybackConfig) -> list[Episode]:
     cfg = _settings(config)
     game = find_game(cfg.game)
     check_task(game, cfg.root_env, "--task")
+    if config.gif and not game.has_screen:
+        raise ConfigError(f"--gif: {game.name} has no screen; leave it out")
     player = CheckpointPlayer(config.run_folder, resolve_device(config.device))
     try:
         rewards, _ = message_rewards(cfg)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; or name another with --reward_dir") from None
     env = add_intrinsic_reward(game.make(cfg.root_env, record=config.record), cfg)
-    if config.gif and not game.has_screen:
-        raise ConfigError(f"--gif: {game.name} has no screen; leave it out")
     about = f"{config.run_folder}: policy of {player.env_steps:,} steps, {cfg.root_env}"
     print(about)
     statistics = Statistics(game, cfg.root_env, player.env_steps)

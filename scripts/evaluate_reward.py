@@ -4,8 +4,8 @@
         --dataset_dir motif_dataset
 
 The held-out pairs are those of the run's own split. ``--annotator`` compares with another label set
-of the same dataset. With labels made by the shipped rules, the rewards of all distinct messages are
-correlated with what the rules say that each is worth.
+of the same dataset. With labels made by the game's own rules, the rewards of all distinct messages
+are correlated with what the rules say that each is worth.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from typing import Any
 from motif.annotate.rules import RulesAnnotator
 from motif.atomic_write import write_json
 from motif.cli import parse_config, run
+from motif.data_files import sha256
 from motif.device import resolve_device
+from motif.games.game import find_game
+from motif.pairs_dataset import read_provenance
 from motif.preference.label_set import label_source
 from motif.results.report import rank_messages
 from motif.reward.checkpoint import load_reward_model
@@ -31,9 +34,13 @@ def evaluate_reward(config: EvaluationConfig) -> dict[str, Any]:
     result = evaluate_held_out(reward, config.dataset_dir, config.annotator)
     best, worst = rank_messages(result.messages_UC, result.rewards_U, config.most)
     source = label_source(result.dataset, result.annotator)
-    rules = RulesAnnotator(source["goal"]) if source.get("type") == "rules" else None
-    # Other rules than the shipped ones may have made the labels.
-    return result.figures(best, worst, rules.values if rules and rules.source == source else None)
+    values = None
+    if source.get("type") == "rules":
+        made = read_provenance(result.dataset.directory).get("settings", {})
+        rules = find_game(made.get("game", "nethack")).rules
+        if sha256(rules) == source.get("rules_sha256"):  # else a --rules-file made the labels
+            values = RulesAnnotator(source["goal"], rules).values
+    return result.figures(best, worst, values)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

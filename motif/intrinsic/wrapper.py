@@ -123,7 +123,10 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _observe(self, observation: Any, info: Mapping[str, Any]) -> None:
         """Hold what the next step will pay."""
+        if self.term is None and self._bonus is None:
+            return
+        message = message_of(observation, info)
         if self.term is not None:
-            self._held = self.term.observe(message_of(observation, info), observation)
+            self._held = self.term.observe(message, observation)
         if self._bonus is not None:
-            self._held_bonus = self._bonus.observe(message_of(observation, info), observation)
+            self._held_bonus = self._bonus.observe(message, observation)

@@ -13,7 +13,15 @@ from motif.games.game import check_task, find_game
 from motif.pairs_dataset import PairsDataset, arrays_present
 from motif.preference.label_set import load_preferences
 from motif.reward.checkpoint import load_reward_model
-from scripts import annotate_pairs_dataset, collect_pairs_dataset, main, train_reward, visualize
+from motif.reward.held_out import EvaluationConfig
+from scripts import (
+    annotate_pairs_dataset,
+    collect_pairs_dataset,
+    evaluate_reward,
+    main,
+    train_reward,
+    visualize,
+)
 
 GAME = ["--game", "corridor:CorridorGame"]
 
@@ -70,6 +78,20 @@ def test_its_reward_is_learnt(reward):
     loaded = load_reward_model(reward)
     texts = [bytes(message).rstrip(b"\0") for message in loaded.train_messages]
     assert texts[int(np.argmin(loaded.train_rewards))] == b"You bump into the wall."
+
+
+def test_its_reward_is_compared_with_its_own_rules(dataset, reward):
+    figures = evaluate_reward.evaluate_reward(EvaluationConfig(str(reward), str(dataset)))
+    assert figures["spearman"] > 0
+
+
+def test_labels_of_a_rules_file_are_not_compared_with_the_games_rules(dataset, reward, tmp_path):
+    rules = tmp_path / "mine.yaml"
+    rules.write_text("goals: [walls]\nrules: [{pattern: wall, values: {walls: 1}}]\n")
+    line = f"--directory {dataset} --annotator-type rules --goal-key walls --rules-file {rules}"
+    assert annotate_pairs_dataset.main([*GAME, *line.split()]) == 0
+    config = EvaluationConfig(str(reward), str(dataset), "rules_msg_walls")
+    assert evaluate_reward.evaluate_reward(config)["spearman"] is None
 
 
 def test_an_agent_is_trained_and_its_games_are_logged(agent):
