@@ -54,12 +54,14 @@ class ScriptedGames(gymnasium.Wrapper):
 class WrittenGames(ScriptedGames):
     """Writes each game into ``folder``; no worker is more than a game ahead of the others.
 
-    Otherwise one of them might play all that is trained on while another starts.
+    Otherwise one of them might play all that is trained on while another starts. Once all of that
+    is played the others may have ended, and nobody waits.
     """
 
-    def __init__(self, env, number, folder, worker, workers):
+    def __init__(self, env, number, folder, worker, cfg):
         super().__init__(env, number)
-        self.folder, self.worker, self.workers = folder, worker, workers
+        self.folder, self.worker, self.workers = folder, worker, cfg.num_workers
+        self.batches = -(-cfg.train_for_env_steps // cfg.batch_size)
 
     def reset(self, **kwargs):
         self._mark(self.worker, self.games).touch()
@@ -69,10 +71,13 @@ class WrittenGames(ScriptedGames):
         if not self.rewards:
             deadline = time.monotonic() + PATIENCE
             behind = [self._mark(worker, max(0, self.games - 1)) for worker in range(self.workers)]
-            while not all(mark.exists() for mark in behind):
+            while not all(mark.exists() for mark in behind) and not self._trained():
                 assert time.monotonic() < deadline, f"no {behind}"
                 time.sleep(0.01)
         return super().step(action)
+
+    def _trained(self):
+        return len(list(self.folder.glob("batch_*.npz"))) >= self.batches
 
     def _mark(self, worker, game):
         return self.folder / f"worker_{worker}_plays_{game}"
@@ -87,8 +92,8 @@ def scripted_env(name, cfg, env_config=None, render_mode=None):
     env = make_env(name, cfg, env_config)
     if env_config is None:  # the one that is only looked at
         return env
-    where = Path(cfg.save_dir), env_config["worker_index"], cfg.num_workers
-    return WrittenGames(env, env_config["env_id"], *where)
+    where = Path(cfg.save_dir), env_config["worker_index"]
+    return WrittenGames(env, env_config["env_id"], *where, cfg)
 
 
 def write_batches():
