@@ -1,8 +1,9 @@
-"""The policy's two encoders.
+"""The policy's encoders.
 
 ``nle_rgbcrop_encoder`` (paper, appendix on the agent) reads picture, status and message. The cells
 of the screen travel: on a GPU the picture is drawn here, whole batches at a time; on the CPU the
-first layer reads the cells themselves. ``nle_torchbeast_encoder`` is the reward model's network.
+first layer reads the cells themselves. ``nle_torchbeast_encoder`` is the reward model's network,
+``nle_compact_encoder`` our own small one (:mod:`sample_factory_ext.compact_encoder`).
 
 Differs from the release: the latter always reads the status (``--use_blstats`` is off by default
 there); its branches for glyphs and a crop of them, off by default too, are left out.
@@ -16,14 +17,20 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
-from sample_factory.model.encoder import Encoder
 from sample_factory.model.model_utils import nonlinearity
 from torch import Tensor, nn
 
-from motif.blstats import BLSTATS_CLIP, BLSTATS_SCALE
 from motif.games.nethack.observations import CROP, TILE, tiles
 from motif.reward.encoder import EncoderSettings, RewardEncoder
-from sample_factory_ext.settings import MESSAGE_ENCODER, POLICY_ENCODER, REWARD_ENCODER, RLSettings
+from sample_factory_ext.compact_encoder import CompactEncoder
+from sample_factory_ext.settings import (
+    COMPACT_ENCODER,
+    MESSAGE_ENCODER,
+    POLICY_ENCODER,
+    REWARD_ENCODER,
+    RLSettings,
+)
+from sample_factory_ext.status_encoder import StatusEncoder
 from sample_factory_ext.tile_convolution import KERNEL, STRIDE, TileConvolution
 
 CONVOLUTIONS = {  # channels out, kernel, stride
@@ -32,30 +39,6 @@ CONVOLUTIONS = {  # channels out, kernel, stride
     "convnet_atari": ((32, KERNEL, STRIDE), (64, 4, 2), (64, 3, 1)),
 }
 HEAD_FEATURES = 128
-TYPES = {"cells": torch.int16, "blstats": torch.int64, "message": torch.uint8}
-
-
-class StatusEncoder(Encoder):
-    """What both share; a subclass says what comes out, ``out_size`` wide."""
-
-    out_size: int
-    blstats_scale: Tensor
-
-    def __init__(self, cfg: RLSettings) -> None:
-        super().__init__(cfg)
-        self.register_buffer("blstats_scale", torch.from_numpy(BLSTATS_SCALE), persistent=False)
-
-    def status(self, blstats: Tensor) -> Tensor:
-        """(B, 27) integers to float32, as :func:`motif.blstats.scale_blstats` scales them."""
-        return (blstats * self.blstats_scale).clamp(-BLSTATS_CLIP, BLSTATS_CLIP).float()
-
-    def get_out_size(self) -> int:
-        """Sample Factory's question."""
-        return self.out_size
-
-    def type_for_input_tensor(self, input_tensor_name: str) -> torch.dtype:
-        """Observations stay as they are: integers."""
-        return TYPES[input_tensor_name]
 
 
 class MessagePolicyEncoder(StatusEncoder):
@@ -178,7 +161,11 @@ def _head(cfg: RLSettings, features: int) -> nn.Sequential:
     return nn.Sequential(layers[0], nonlinearity(cfg), layers[1], nonlinearity(cfg))
 
 
-ENCODERS = {POLICY_ENCODER: PolicyEncoder, REWARD_ENCODER: MessagePolicyEncoder}
+ENCODERS = {
+    POLICY_ENCODER: PolicyEncoder,
+    COMPACT_ENCODER: CompactEncoder,
+    REWARD_ENCODER: MessagePolicyEncoder,
+}
 
 
 def make_encoder(cfg: RLSettings, obs_space: spaces.Dict) -> StatusEncoder:

@@ -53,6 +53,7 @@ def describe_policy(config: ExportConfig) -> Description:
         "command": command("agent", **_given(settings, config.reward_dir)),
         "seed": settings.seed,
         "task": settings.root_env,
+        "network": settings.encoder_custom,
         "reward_dir": config.reward_dir or None,
         "trained_at_commit": settings.get("git_hash"),
         "weights": "float16" if config.half_precision else "float32",

@@ -79,6 +79,7 @@ def play(config: PlaybackConfig) -> list[Episode]:
         raise CheckpointError(f"{error}; or name another with --reward_dir") from None
     env = add_intrinsic_reward(game.make(cfg.root_env, record=config.record), cfg)
     about = f"{config.run_folder}: policy of {player.env_steps:,} steps, {cfg.root_env}"
+    about += f", {cfg.encoder_custom}"
     print(about)
     statistics = Statistics(game, cfg.root_env, player.env_steps)
     watchers: list[Watcher] = [Terminal(game, rewards, config.render, config.sleep), statistics]

@@ -8,6 +8,7 @@ from typing import Any
 from motif.cli import option
 
 POLICY_ENCODER = "nle_rgbcrop_encoder"
+COMPACT_ENCODER = "nle_compact_encoder"
 REWARD_ENCODER = "nle_torchbeast_encoder"
 MESSAGE_ENCODER = ("encoder_msg_model", "encoder_embedding_dim", "encoder_hidden_dim")
 ENCODER_SIZE = f"of {REWARD_ENCODER}; checks that the reward model was made with this"
@@ -40,7 +41,9 @@ class MotifSettings:
     save_dir: str = option("", "where recordings go; empty: nle_data/")
     reward_encoder: str = option(REWARD_ENCODER, "network of the reward model")
     encoder_custom: str = option(
-        POLICY_ENCODER, f"network of the policy: {POLICY_ENCODER} or {REWARD_ENCODER}"
+        POLICY_ENCODER,
+        f"network of the policy: {POLICY_ENCODER} (the paper's), {COMPACT_ENCODER} (small, fast) "
+        f"or {REWARD_ENCODER}",
     )
     encoder_embedding_dim: int | None = option(None, ENCODER_SIZE)
     encoder_hidden_dim: int | None = option(None, ENCODER_SIZE)

@@ -34,7 +34,7 @@ from sample_factory_ext.run_folder import (
     check_resumable,
     policy_checkpoints,
 )
-from sample_factory_ext.settings import POLICY_ENCODER, REWARD_ENCODER, RLSettings
+from sample_factory_ext.settings import REWARD_ENCODER, RLSettings
 from sample_factory_ext.workers import parent_of_workers, start_shared_memory
 
 
@@ -56,9 +56,9 @@ def prepare(cfg: RLSettings) -> None:
     cfg.device = cfg.cli_args["device"] = device
     game = find_game(cfg.game)
     check_task(game, cfg.root_env, "--root_env")
-    if cfg.encoder_custom == POLICY_ENCODER and "cells" not in game.policy_space.spaces:
+    if cfg.encoder_custom != REWARD_ENCODER and "cells" not in game.policy_space.spaces:
         raise ConfigError(
-            f"--encoder_custom {POLICY_ENCODER} reads cells, which {game.name} has not; "
+            f"--encoder_custom {cfg.encoder_custom} reads cells, which {game.name} has not; "
             f"give --encoder_custom {REWARD_ENCODER}"
         )
     settle_sampling(cfg)
@@ -144,7 +144,7 @@ def _run(cfg: RLSettings, run_folder: Path, resume_from: int) -> int:
         return EXIT_INTERRUPTED if received[0] == signal.SIGINT else EXIT_TERMINATED
     if status != ExperimentStatus.SUCCESS:
         return EXIT_ERROR
-    print(f"the agent is in {run_folder}")
+    print(f"the agent ({cfg.encoder_custom}) is in {run_folder}")
     watch = command("watch", train_dir=cfg.train_dir, experiment=cfg.experiment)
     print(f"watch it: {watch}")
     return 0

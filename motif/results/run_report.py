@@ -64,8 +64,8 @@ def write_report(config: ReportConfig, play: Callable[[ReportConfig], list[Incom
     incomes = play(config) if config.play else read_income(config.run / INCOME_FILE)
     sections = run_sections(runs[0], runs[1:], incomes) + reward_sections(views, agreement)
     path = config.output or config.run / "report.html"
-    subtitle = f"{main_run.task}, {main_run.steps:,} environment steps; {config.run}"
-    write_page(path, f"Motif: {runs[0].name}", subtitle, sections)
+    about = f"{main_run.task}, {main_run.steps:,} environment steps, {main_run.network}"
+    write_page(path, f"Motif: {runs[0].name}", f"{about}; {config.run}", sections)
     return path
 
 

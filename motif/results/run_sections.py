@@ -100,7 +100,7 @@ def curves_section(runs: Sequence[Run]) -> Section:
 
 def _curve_row(run: Run, column: str) -> list[Cell]:
     change = run.change(column)
-    what = f"{run.name}: {charts.CURVES[column].lower()}"
+    what = f"{run.name} ({run.network}): {charts.CURVES[column].lower()}"
     games = len(run.episodes[column])
     if change is None:
         return [what, games, None, None, None]

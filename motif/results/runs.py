@@ -42,6 +42,11 @@ class Run:
         return str(self.config.get("root_env", "?"))
 
     @property
+    def network(self) -> str:
+        """The policy's: the paper's or another."""
+        return str(self.config.get("encoder_custom", "?"))
+
+    @property
     def game(self) -> GameAdapter:
         """The game that it plays."""
         return find_game(self.config.get("game", ADDED_LATER["game"]))

@@ -132,11 +132,12 @@ def test_a_gif_needs_a_screen(agent, capsys, tmp_path):
     assert "--gif: corridor has no screen" in capsys.readouterr().err
 
 
-def test_the_papers_policy_reads_a_screen_that_it_lacks(folder, reward, capsys):
-    line = [*GAME, "--root_env", "Coin-v0", "--llm_reward", "0.0"]
+@pytest.mark.parametrize("encoder", ["nle_rgbcrop_encoder", "nle_compact_encoder"])
+def test_two_policies_read_a_screen_that_it_lacks(encoder, folder, reward, capsys):
+    line = [*GAME, "--root_env", "Coin-v0", "--llm_reward", "0.0", "--encoder_custom", encoder]
     assert main.main(short_run(folder, "other", *SERIAL, *line)) == 2
     error = capsys.readouterr().err
-    assert "nle_rgbcrop_encoder reads cells, which corridor has not" in error
+    assert f"{encoder} reads cells, which corridor has not" in error
     assert "--encoder_custom nle_torchbeast_encoder" in error
 
 

@@ -341,7 +341,10 @@ def test_true_is_true(text):
         ("--reward_clip -1", r"--reward_clip -1\.0: it must be more than 0"),
         ("--algo DQN", "--algo DQN: only APPO"),
         ("--env doom", "--env doom: the one there is is nle_fixed_eat_action"),
-        ("--encoder_custom mlp", "--encoder_custom mlp: there are nle_rgbcrop_encoder, nle_torch"),
+        (
+            "--encoder_custom mlp",
+            "--encoder_custom mlp: there are nle_rgbcrop_encoder, nle_compact_",
+        ),
         ("--reward_encoder bert", "--reward_encoder bert: there is nle_torchbeast_encoder"),
         ("--encoder_subtype resnet_impala", "resnet_impala: there are convnet_simple, "),
         ("--batch_size 100", "--batch_size 100 must be a multiple of --rollout 32"),
