@@ -11,15 +11,19 @@ from pathlib import Path
 
 from motif.annotate.compare import comparison_table, disagreement_table, draw_comparison
 from motif.cli import Parser, run
+from motif.errors import ConfigError
 from motif.pairs_dataset import PairsDataset
-from motif.preference.label_set import load_preferences
+from motif.preference.label_set import find_probabilities, load_preferences
 
 
 def compare_annotators(directory: Path, names: Sequence[str], most: int, picture: Path) -> int:
+    if most < 0:
+        raise ConfigError(f"--most must be at least 0, but is {most}")
     pairs = PairsDataset(directory)
     label_sets = [load_preferences(pairs, name) for name in names]
-    print(comparison_table(names, label_sets))
-    if len(names) > 1:
+    probabilities = [find_probabilities(pairs, name) for name in names]
+    print(comparison_table(names, label_sets, probabilities))
+    if len(names) > 1 and most:
         print("\n" + disagreement_table(pairs, names, label_sets, most))
     draw_comparison(picture, names, label_sets)
     print(f"\npicture: {picture}")
@@ -30,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__)
     parser.add_argument("annotators", nargs="+", help="label sets, as in <directory>/preference")
     parser.add_argument("--directory", type=Path, default=Path("motif_dataset"), help="the dataset")
-    parser.add_argument("--most", type=int, default=10, help="disagreements to list")
+    parser.add_argument("--most", type=int, default=10, help="disagreements to list (0: none)")
     parser.add_argument(
         "--picture", type=Path, help="where to draw; default: <directory>/preference/comparison.png"
     )

@@ -20,7 +20,7 @@ class Answers(NamedTuple):
 
     indices: IndexArray  # (B,) pairs of the dataset
     labels: LabelArray  # (B,) values of Preference
-    probabilities: AnyArray | None = None  # (B, 3) float32: first, second, tie
+    probabilities: AnyArray | None = None  # (B, 3 or 4) float32: first, second, tie, lean
     tokens: int = 0  # that a language model wrote for them
     refused: Mapping[str, list[int]] = MappingProxyType({})  # pairs by why they have no answer
 
@@ -59,7 +59,8 @@ def annotate_chunk(
             rows = answers.indices - chunk.start
             chunk.labels[rows] = answers.labels
             if chunk.probabilities is not None and answers.probabilities is not None:
-                chunk.probabilities[rows] = answers.probabilities
+                columns = min(chunk.probabilities.shape[1], answers.probabilities.shape[1])
+                chunk.probabilities[rows, :columns] = answers.probabilities[:, :columns]
             counts += np.bincount(answers.labels, minlength=len(Preference))
             tokens += answers.tokens
             for reason, refused in answers.refused.items():

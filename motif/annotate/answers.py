@@ -215,25 +215,28 @@ def answer_masses(first_token: Sequence[tuple[str, float]]) -> AnyArray:
 
 
 def combine_orders(masses: AnyArray, swapped_masses: AnyArray) -> tuple[AnyArray, float]:
-    """Probabilities (3,) of first, second, tie, averaged over both orders, and the covered mass.
+    """Probabilities of first, second, tie and the lean (4,), means of both orders; covered mass.
 
-    Each order is renormalised by itself; the mass is the mean of both. With no mass at all in one
-    order the probabilities are NaN and the mass is 0.
+    Each order is renormalised by itself. The lean is by how much the side shown first is likelier.
+    With no mass at all in one order all four are NaN, and the mass is 0.
     """
-    both = np.stack([masses, swapped_masses[[1, 0, 2]]])
+    both = np.stack([masses, swapped_masses])
     covered = both.sum(axis=1)
     if not covered.all():
-        return np.full(3, np.nan), 0.0
-    return (both / covered[:, None]).mean(axis=0), float(covered.mean())
+        return np.full(4, np.nan), 0.0
+    shown = both / covered[:, None]
+    probabilities = (shown[0] + shown[1, [1, 0, 2]]) / 2
+    lean = (shown[:, 0] - shown[:, 1]).mean()
+    return np.append(probabilities, lean), float(covered.mean())
 
 
 def label_probabilities(
     probabilities: AnyArray, mass: float, *, tie_margin: float, min_mass: float
 ) -> Preference:
-    """The label that probabilities (3,) of first, second, tie stand for."""
-    if not mass or mass < min_mass or not np.isfinite(probabilities).all():
+    """The label that probabilities of first, second, tie (and the lean, if any) stand for."""
+    first, second, tie = probabilities[:3]
+    if not mass or mass < min_mass or not np.isfinite(first + second + tie):
         return Preference.UNKNOWN
-    first, second, tie = probabilities
     if tie >= max(first, second) or abs(first - second) < tie_margin:
         return Preference.TIE
     return Preference.FIRST if first > second else Preference.SECOND

@@ -15,8 +15,8 @@ from motif.drawing import LABEL_COLORS, new_figure, save_picture, stacked_bars
 from motif.intervals import wilson
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
-from motif.preference.labels import Preference, count_labels
-from motif.types import IndexArray, LabelArray
+from motif.preference.labels import Preference, count_labels, prefer_larger
+from motif.types import AnyArray, IndexArray, LabelArray
 
 LABELS = (Preference.FIRST, Preference.SECOND, Preference.TIE)
 SHOWN_CHARACTERS = 60  # of a caption in a table
@@ -59,6 +59,16 @@ def position_bias(labels: LabelArray) -> PositionBias:
     return PositionBias(float(first / total), *wilson(int(first), total))
 
 
+def as_shown(labels: LabelArray, probabilities: AnyArray | None) -> LabelArray:
+    """The labels, or where leans (N, 4) tell what was said in either order, twice as many."""
+    asked = labels != Preference.UNKNOWN
+    if probabilities is None or not (asked := asked & np.isfinite(probabilities[:, 3])).any():
+        return labels
+    first, second, _, lean = probabilities[asked].T
+    ahead = np.concatenate([lean + first - second, lean - first + second])
+    return prefer_larger(np.stack([ahead, np.zeros_like(ahead)], axis=1))
+
+
 def compare(one: LabelArray, other: LabelArray) -> Agreement:
     """Agreement of two label sets (N,), unknown pairs left out.
 
@@ -96,16 +106,20 @@ def most_disagreed(label_sets: Sequence[LabelArray], most: int) -> IndexArray:
     return worst
 
 
-def comparison_table(names: Sequence[str], label_sets: Sequence[LabelArray]) -> str:
+def comparison_table(
+    names: Sequence[str],
+    label_sets: Sequence[LabelArray],
+    probabilities: Sequence[AnyArray | None],
+) -> str:
     """Counts and position bias of each set, agreement of each couple, as text."""
     width = max(len(name) for name in names)
     lines = [
         f"{'annotator':{width}}  {'first':>8} {'second':>8} {'tie':>8} {'unknown':>8}  "
         "first of preferences (95 %)"
     ]
-    for name, labels in zip(names, label_sets):
+    for name, labels, likely in zip(names, label_sets, probabilities):
         counts = " ".join(f"{count:>8,}" for count in count_labels(labels).values())
-        bias = position_bias(labels)
+        bias = position_bias(as_shown(labels, likely))
         verdict = "  leans" if bias.biased else ""
         lines.append(
             f"{name:{width}}  {counts}  {bias.first:.3f} ({bias.low:.3f}-{bias.high:.3f}){verdict}"

@@ -13,7 +13,7 @@ from motif.annotate.annotator import Annotator, Answers
 from motif.annotate.cache import AnswerCache, answer_key
 from motif.annotate.captions import Captioned, captioned_pairs
 from motif.annotate.chat import ChatModel, Message, ModelError, Reply, Request
-from motif.annotate.modes import ChainOfThought, Direct, Mode, Question
+from motif.annotate.modes import NO_PROBABILITIES, ChainOfThought, Direct, Mode, Question
 from motif.annotate.prompt import Prompt
 from motif.annotate.refusals import explain_refusal
 from motif.messages import printable
@@ -25,7 +25,7 @@ BLOCK = 4096  # labels handed on at once
 PAIRS_PER_PROMPT = 8  # at most so many are read ahead for each prompt that may be under way
 MOST_REFUSED = 32  # prompts in a row; then it is not about these prompts
 MOST_UNDECIDED = 64  # answers; if there is no decision by then, none will come
-TIE_PROBABILITIES = np.array([0.0, 0.0, 1.0])
+TIE_PROBABILITIES = np.array([0.0, 0.0, 1.0, np.nan])
 MIRRORED = (Preference.SECOND, Preference.FIRST, Preference.TIE, Preference.UNKNOWN)
 
 
@@ -77,7 +77,7 @@ class _Settled:
     def take(self) -> Answers:
         indices = np.array([row[0] for row in self.rows], dtype=np.int64)
         labels = np.array([row[1] for row in self.rows], dtype=np.int8)
-        probabilities = np.array([row[2] for row in self.rows], dtype=np.float32).reshape(-1, 3)
+        probabilities = np.array([row[2] for row in self.rows], dtype=np.float32).reshape(-1, 4)
         answers = Answers(indices, labels, probabilities, self.tokens, self.refused)
         self.rows, self.tokens, self.refused = [], 0, {}
         return answers
@@ -236,10 +236,10 @@ class LanguageModelAnnotator(Annotator):
     def _label(
         self, question: Question, known: tuple[Preference, AnyArray] | None, settled: _Settled
     ) -> None:
-        label, probabilities = known or (Preference.UNKNOWN, np.full(3, np.nan))
+        label, probabilities = known or (Preference.UNKNOWN, NO_PROBABILITIES)
         for index, turned in question.pairs:
             if turned:
-                settled.rows.append((index, MIRRORED[label], probabilities[[1, 0, 2]]))
+                settled.rows.append((index, MIRRORED[label], probabilities[[1, 0, 2, 3]]))
             else:
                 settled.rows.append((index, label, probabilities))
 

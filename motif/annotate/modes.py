@@ -26,7 +26,7 @@ from motif.types import AnyArray
 
 SHOWN = 200  # characters of an answer that is shown as an example
 RETRY_REASONING = 4000  # most characters of an answer that the retry question quotes
-NO_PROBABILITIES = np.full(3, np.nan, np.float32)
+NO_PROBABILITIES = np.full(4, np.nan, np.float32)
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Mode(Protocol):
         """What none of the first answers does, with ``reply`` as an example, and what to do."""
 
     def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
-        """The label and probabilities (3,) of an answer; None for what is none, or undecided.
+        """The label, probabilities and lean (4,) of an answer; None for what is none, or undecided.
 
         A cache's files may be damaged, and anybody may add lines to them.
         """
@@ -198,25 +198,34 @@ class Direct(Mode):
             "chain_of_thought; where the candidates are right but unlikely, lower --min-mass"
         )
 
-    def answer(self, question: Question) -> list[float] | None:
-        """Probabilities of first, second, tie, and the covered mass, once both orders are in."""
+    def answer(self, question: Question) -> list[list[float]] | None:
+        """Probability of the answers 1, 2, None in each order, once both are in."""
         if len(question.masses) < 2:
             return None
         probabilities, mass = combine_orders(question.masses[False], question.masses[True])
         *opening, prefill = question.turns
         told = (
             f"{prefill['content']}\nprobabilities of 1, 2, None in both orders: "
-            f"{probabilities.round(4).tolist()}, covered mass {mass:.4f}"
+            f"{probabilities[:3].round(4).tolist()}, covered mass {mass:.4f}"
         )
         question.turns = [*opening, Message(role="assistant", content=told)]
-        return [*map(float, np.nan_to_num(probabilities)), mass]
+        return [question.masses[swapped].tolist() for swapped in self.orders]
 
     def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
-        """The label that the probabilities stand for."""
-        if not (isinstance(answer, list) and len(answer) == 4):
+        """The label that the masses stand for; earlier versions kept their average alone."""
+        if _are_shares(answer, 4):
+            probabilities, mass = np.array([*answer[:3], np.nan]), answer[3]
+        elif isinstance(answer, list) and [_are_shares(order, 3) for order in answer] == [True] * 2:
+            probabilities, mass = combine_orders(*map(np.array, answer))
+        else:
             return None
-        if not all(isinstance(share, float) and 0 <= share < math.inf for share in answer):
-            return None
-        probabilities, mass = np.array(answer[:3], np.float32), answer[3]
         margins = {"tie_margin": self._tie_margin, "min_mass": self._min_mass}
-        return label_probabilities(probabilities, mass, **margins), probabilities
+        return label_probabilities(probabilities, mass, **margins), probabilities.astype(np.float32)
+
+
+def _are_shares(answer: Any, count: int) -> bool:
+    return (
+        isinstance(answer, list)
+        and len(answer) == count
+        and all(isinstance(share, float) and 0 <= share < math.inf for share in answer)
+    )

@@ -53,7 +53,7 @@ class PreferenceChunk:
     Args:
         source: what makes the labels (type, goal, model, prompt, …); two runs may write to one
             label set only if theirs are equal.
-        probabilities: keep a float32 (N, 3) file ``<annotator>.probs.npy`` too.
+        probabilities: keep a float32 (N, 4) file ``<annotator>.probs.npy`` too.
     """
 
     def __init__(
@@ -257,7 +257,7 @@ class PreferenceChunk:
 def _nothing(suffix: str, length: int) -> AnyArray:
     if suffix == LABELS:
         return np.full(length, Preference.UNKNOWN, np.int8)
-    return np.full((length, 3), np.nan, np.float32)
+    return np.full((length, 4), np.nan, np.float32)
 
 
 def _read(suffix: str, path: Path, length: int, way_out: str = RESTORE) -> AnyArray:

@@ -1,7 +1,8 @@
 """A label set of a dataset: finding it, and checking that it is whole and this dataset's.
 
 ``preference/<annotator>.npy`` is int8 (N,), its provenance ``<annotator>.json`` beside it; with a
-judge that gives them, ``<annotator>.probs.npy`` is float32 (N, 3): first, second, tie.
+judge that gives them, ``<annotator>.probs.npy`` is float32 (N, 4): first, second, tie, and
+the lean, by how much the side shown first was likelier in both orders (earlier files: N, 3).
 """
 
 from __future__ import annotations
@@ -59,13 +60,22 @@ def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:
 
 def load_probabilities(dataset: PairsDataset, annotator: str) -> NDArray[np.float32]:
     """The judge's probabilities (N, 3) float32 that belong to :func:`load_preferences`' labels."""
-    labels = _find(dataset, annotator)
-    path = labels.with_name(annotator + PROBABILITIES)
-    if not path.is_file():
+    probabilities = find_probabilities(dataset, annotator)
+    if probabilities is None:
+        path = _find(dataset, annotator).with_name(annotator + PROBABILITIES)
         raise PreferenceError(
             f"--soft_labels: {annotator!r} has no probabilities ({path} is missing); annotate "
             "with a judge that gives them, or leave --soft_labels out"
         )
+    return probabilities[:, :3]
+
+
+def find_probabilities(dataset: PairsDataset, annotator: str) -> NDArray[np.float32] | None:
+    """The judge's probabilities and leans (N, 4) float32; None for a judge that gives none."""
+    labels = _find(dataset, annotator)
+    path = labels.with_name(annotator + PROBABILITIES)
+    if not path.is_file():
+        return None
     probabilities = read_probabilities(path, len(dataset))
     if labels.with_suffix(".json").is_file():  # if not, it was said when the labels were read
         check_provenance(labels, dataset)
@@ -165,14 +175,16 @@ def read_labels(path: Path, length: int, way_out: str = RESTORE) -> LabelArray:
 
 
 def read_probabilities(path: Path, length: int, way_out: str = RESTORE) -> NDArray[np.float32]:
-    """Probabilities (N, 3) float32, if that is what the file holds; NaN where none are known."""
+    """Probabilities and leans (N, 4) float32, if the file holds them; NaN where none are known."""
     array = read_array(path, error=PreferenceError, way_out=way_out)
-    if array.shape != (length, 3) or array.dtype.kind != "f":
+    if array.shape not in ((length, 3), (length, 4)) or array.dtype.kind != "f":
         raise PreferenceError(
-            f"{path} has shape {array.shape}, expected {(length, 3)} of floats, and holds "
+            f"{path} has shape {array.shape}, expected {(length, 4)} of floats, and holds "
             f"{array.dtype}; {way_out}"
         )
-    return array.astype(np.float32)
+    padded = np.full((length, 4), np.nan, np.float32)
+    padded[:, : array.shape[1]] = array
+    return padded
 
 
 def parts_folder(folder: Path, annotator: str) -> Path:

@@ -94,8 +94,8 @@ def test_direct_answers_keep_probabilities(
     pairs = make_dataset(50)
     assert main(command(pairs, "--answer-mode", "direct")) == 0
     probabilities = labels(pairs, f"{NAME}_direct.probs")
-    assert (probabilities.dtype, probabilities.shape) == (np.float32, (50, 3))
-    assert probabilities.sum(axis=1) == pytest.approx(np.ones(50))
+    assert (probabilities.dtype, probabilities.shape) == (np.float32, (50, 4))
+    assert probabilities[:, :3].sum(axis=1) == pytest.approx(np.ones(50))
 
 
 def test_unknown_pairs_are_asked_again(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motif.annotate.compare import compare, most_disagreed, position_bias
+from motif.annotate.compare import as_shown, compare, most_disagreed, position_bias
 from motif.pairs_dataset import PairsDataset
 from scripts.annotate_pairs_dataset import main as annotate
 from scripts.compare_annotators import main
@@ -62,6 +62,14 @@ def test_position_bias() -> None:
     assert not position_bias(labels(2, 2)).biased
 
 
+def test_leans_of_symmetric_labels_show_the_bias() -> None:
+    # Two questions: one answered alike in both orders, one with whatever is shown first.
+    probabilities = np.array([[0.8, 0.1, 0.1, 0.0], [0.5, 0.4, 0.1, 0.6], [0, 0, 1, np.nan]])
+    shown = as_shown(labels(0, 2, 2), probabilities)
+    assert shown.tolist() == [0, 0, 1, 0]
+    assert as_shown(labels(0, 2, 2), None).tolist() == [0, 2, 2]
+
+
 def test_opposite_preferences_are_the_worst_disagreement() -> None:
     one, other = labels(0, 0, 2, 3, 1), labels(0, 2, 2, 0, 0)
     assert most_disagreed([one, other], 10).tolist() == [4, 1]
@@ -80,6 +88,20 @@ def test_the_command(
     assert said.count("\npair ") == 2
     picture = make_dataset(1, name="other").directory.parent / "motif_dataset/preference"
     assert (picture / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_disagreements_that_nobody_wants(
+    make_dataset: Callable[..., PairsDataset], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = str(make_dataset(30).directory)
+    for kind in ("rules", "score"):
+        annotate(["--directory", directory, "--annotator-type", kind])
+    capsys.readouterr()
+    run = ["--directory", directory, "rules_msg_defaultgoal", "score", "--most"]
+    assert main([*run, "0"]) == 0
+    assert "\npair " not in capsys.readouterr().out
+    assert main([*run, "-1"]) == 2
+    assert "--most must be at least 0, but is -1" in capsys.readouterr().err
 
 
 def test_a_set_that_is_not_there(

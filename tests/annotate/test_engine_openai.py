@@ -106,7 +106,7 @@ def test_direct_mode_continues_the_answer(make_dataset: MakeDataset, server: Fak
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     assert (body["max_tokens"], body["top_logprobs"], body["temperature"]) == (1, 20, 0.0)
     probabilities = labels(pairs, f"{NAME}_direct.probs")
-    assert probabilities.sum(axis=1) == pytest.approx(np.ones(60))
+    assert probabilities[:, :3].sum(axis=1) == pytest.approx(np.ones(60))
 
 
 def error_body(message: str) -> str:
@@ -347,4 +347,4 @@ def test_killed_at_random_and_resumed_gives_the_same_file(
     assert annotate(pairs, server, *direct) == 0
     assert (labels(whole, f"{NAME}_direct") == labels(pairs, f"{NAME}_direct")).all()
     probabilities = [labels(which, f"{NAME}_direct.probs") for which in (whole, pairs)]
-    assert np.array_equal(*probabilities)
+    assert np.array_equal(*probabilities, equal_nan=True)

@@ -214,7 +214,7 @@ def test_direct_answers_ask_both_orders_and_share_them(
         assert answers.probabilities is not None
         for index, label, probabilities in zip(*answers[:3]):
             seen[int(index)] = (label, probabilities)
-            assert probabilities.sum() == pytest.approx(1)
+            assert probabilities[:3].sum() == pytest.approx(1)
     assert [seen[index][0] for index in range(200)] == expected_labels(pairs)
     unordered = {frozenset(c[1:]) for c in captioned_pairs(pairs, np.arange(200))}
     assert len(model.asked) == 2 * sum(len(sides) == 2 for sides in unordered)
@@ -234,7 +234,20 @@ def test_a_mirrored_pair_gets_mirrored_probabilities(
     order = np.argsort(answers.indices)
     probabilities = answers.probabilities[order]
     assert answers.labels[order].tolist() == [Preference.FIRST, Preference.SECOND]
-    assert probabilities[0] == pytest.approx(probabilities[1][[1, 0, 2]])
+    assert probabilities[0] == pytest.approx(probabilities[1][[1, 0, 2, 3]])
+
+
+def test_answers_of_earlier_versions_are_read(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    pairs = make_dataset(20, texts=MANY_TEXTS)
+    cache = AnswerCache(tmp_path)
+    for captioned in captioned_pairs(pairs, np.arange(20)):
+        cache.put(answer_key(*sorted(captioned[1:])), [0.7, 0.2, 0.1, 0.9])
+    cache.close()
+    model = ScriptedChatModel()
+    (answers,) = annotator_of(model, tmp_path, direct=True).annotate(pairs, np.arange(20))
+    assert not model.asked
+    assert (np.sort(answers.probabilities[:, :2]) == np.float32([0.2, 0.7])).all()
+    assert np.isnan(answers.probabilities[:, 3]).all()
 
 
 def test_a_server_that_does_not_continue_the_prefill_is_caught(
@@ -350,7 +363,19 @@ def test_memory_does_not_grow_with_the_pairs(make_dataset: MakeDataset, tmp_path
 @pytest.mark.parametrize("direct", [False, True])
 @pytest.mark.parametrize(
     "damaged",
-    [3, 9, -1, "1", None, [], {}, [0.5, 0.5], [0.1, "a", 0.2, 0.9], [-1.0, 0.5, 0.5, 1.0]],
+    [
+        3,
+        9,
+        -1,
+        "1",
+        None,
+        [],
+        {},
+        [0.5, 0.5],
+        [0.1, "a", 0.2, 0.9],
+        [-1.0, 0.5, 0.5, 1.0],
+        [[0.1, 0.2, 0.3], 3],
+    ],
 )
 def test_an_answer_of_the_cache_that_is_none_is_asked_again(
     make_dataset: MakeDataset, tmp_path: Path, damaged: object, direct: bool

@@ -61,7 +61,7 @@ def annotate(pairs: PairsDataset, chunk: int = 0, chunks: int = 1, at_most=None,
         for index in asked[:at_most]:
             opened.labels[index - opened.start] = answer(index)
             if opened.probabilities is not None:
-                opened.probabilities[index - opened.start] = np.eye(3)[answer(index)]
+                opened.probabilities[index - opened.start, :3] = np.eye(3)[answer(index)]
         return asked, opened.finish() if at_most is None else None
 
 
@@ -177,10 +177,11 @@ def test_probabilities_are_kept_and_merged(pairs):
     annotate(pairs, 0, 2, probabilities=True)
     probabilities = np.load(pairs.directory / "preference" / "test.probs.npy")
     assert probabilities.dtype == np.float32
-    assert (probabilities == np.eye(3)[answers(pairs)]).all()
+    assert (probabilities[:, :3] == np.eye(3)[answers(pairs)]).all()
+    assert np.isnan(probabilities[:, 3]).all()  # this judge has no orders
     annotate(pairs, 0, 2, probabilities=True, ignore_existing=True)
     again = np.load(pairs.directory / "preference" / "test.probs.npy")
-    assert (again == probabilities).all()
+    assert np.array_equal(again, probabilities, equal_nan=True)
 
 
 @pytest.mark.parametrize("chunk", [-1, 2, 5])
@@ -411,7 +412,7 @@ def test_damaged_probabilities_are_not_built_upon(pairs):
     path = pairs.directory / "preference" / "test.probs.npy"
     np.save(path, np.zeros((22, 3), np.float32))
     with pytest.raises(
-        PreferenceError, match=r"probs\.npy has shape \(22, 3\), expected \(23, 3\)"
+        PreferenceError, match=r"probs\.npy has shape \(22, 3\), expected \(23, 4\)"
     ):
         annotate(pairs, probabilities=True)
     path.write_bytes(b"")
