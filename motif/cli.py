@@ -27,6 +27,7 @@ from motif.messages import printable
 Config = TypeVar("Config")
 
 EXIT_ERROR = 2
+EXIT_OPEN = 3
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_UNREAD = 128 + signal.SIGPIPE
@@ -173,8 +174,8 @@ def explain(error: OSError) -> str:
 def run(command: Callable[[], int | None]) -> int:
     """Run a stage; return its exit status, turning what users can solve into one line.
 
-    0 (or what ``command`` returns), 2 for an error with a message, 130 for Ctrl-C, 143 for SIGTERM,
-    141 where nobody reads on, as after ``| head``.
+    0 (or what ``command`` returns: 3 where a later run of it goes on), 2 for an error with a
+    message, 130 for Ctrl-C, 143 for SIGTERM, 141 where nobody reads on, as after ``| head``.
     """
     _print_any_text()
     with contextlib.suppress(ValueError):  # not in the main thread: the caller handles signals

@@ -10,6 +10,7 @@ from typing import Any
 from motif.annotate.cache import AnswerCache
 from motif.annotate.chat import ChatModel, Sampling
 from motif.annotate.config import AnnotationConfig
+from motif.annotate.engine_batch import REQUESTS, BatchChatModel
 from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
 from motif.annotate.prompt import Prompt, load_prompt, load_shipped_prompt
 from motif.errors import ConfigError
@@ -53,6 +54,19 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
             logprobs=config.top_logprobs,
         )
     template = json_object("chat-template-kwargs", config.chat_template_kwargs)
+    extra_body = {
+        **({"chat_template_kwargs": template} if template else {}),
+        **json_object("extra-body", config.extra_body),
+    }
+    if config.backend == "batch":
+        return BatchChatModel(
+            config.model_name,
+            sampling,
+            folder=batch_folder(config),
+            name=request_files_name(config),
+            max_model_len=config.max_model_len,
+            extra_body=extra_body,
+        )
     if config.backend == "openai":
         from motif.annotate.engine_openai import OpenAIChatModel
 
@@ -64,10 +78,7 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
             concurrency=config.num_workers,
             timeout=config.timeout,
             patience=config.server_patience,
-            extra_body={
-                **({"chat_template_kwargs": template} if template else {}),
-                **json_object("extra-body", config.extra_body),
-            },
+            extra_body=extra_body,
             headers=json_object("extra-headers", config.extra_headers),
             query=json_object("extra-query", config.extra_query),
         )
@@ -82,6 +93,17 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
         engine_args=json_object("engine-args", config.engine_args),
         chat_template_kwargs=template,
     )
+
+
+def batch_folder(config: AnnotationConfig) -> Path:
+    """Where requests and answers of ``--backend batch`` lie."""
+    return config.directory / "preference" / "batches" / _asked_digest(config)
+
+
+def request_files_name(config: AnnotationConfig) -> str:
+    """What the names of this chunk's files of requests begin with."""
+    chunks = config.n_annotation_chunks
+    return f"{REQUESTS}_{config.chunk_number}-of-{chunks}" if chunks > 1 else REQUESTS
 
 
 def json_object(flag: str, text: str) -> dict[str, Any]:
@@ -112,11 +134,13 @@ def asking_options(config: AnnotationConfig) -> AskingOptions:
     )
 
 
-def make_language_model_annotator(config: AnnotationConfig) -> LanguageModelAnnotator:
-    """The annotator; its model is loaded when the first question comes up."""
+def make_language_model_annotator(
+    config: AnnotationConfig, *, asking: bool = True
+) -> LanguageModelAnnotator:
+    """The annotator; its model is loaded when the first question comes up, if it may ask."""
     return LanguageModelAnnotator(
         make_prompt(config),
-        lambda: make_chat_model(config),
+        (lambda: make_chat_model(config)) if asking else None,
         open_cache(config),
         source=describe_source(config),
         options=asking_options(config),
@@ -126,12 +150,20 @@ def make_language_model_annotator(config: AnnotationConfig) -> LanguageModelAnno
 
 def open_cache(config: AnnotationConfig) -> AnswerCache:
     """The answers that runs with the same prompt, model and sampling have got so far."""
-    source = describe_source(config)
-    asked = {key: value for key, value in source.items() if key not in ("tie_margin", "min_mass")}
     root = config.cache_dir or config.directory / "preference" / "answers"
-    earlier = root / _digest(asked)  # versions that kept labels without what they were read from
-    folder = root / _digest(asked | {"prompt": make_prompt(config).asked_digest})
+    # Earlier: versions that kept labels without what they were read from.
+    folder, earlier = root / _asked_digest(config), root / _digest(_asked(config))
     return AnswerCache(folder, earlier, fresh=config.ignore_existing)
+
+
+def _asked(config: AnnotationConfig) -> dict[str, Any]:
+    source = describe_source(config)
+    return {key: value for key, value in source.items() if key not in ("tie_margin", "min_mass")}
+
+
+def _asked_digest(config: AnnotationConfig) -> str:
+    """A name for all that the model is asked, beside the captions, and how it samples."""
+    return _digest(_asked(config) | {"prompt": make_prompt(config).asked_digest})
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -163,7 +195,7 @@ def describe_source(config: AnnotationConfig) -> dict[str, Any]:
 
 
 def _identify_model(config: AnnotationConfig) -> dict[str, Any]:
-    if config.backend == "openai":
+    if config.backend != "vllm":
         return {"name": config.model_name, "weights": "as served"}
     arguments = json_object("engine-args", config.engine_args)
     weights = {key: arguments[key] for key in WEIGHT_ARGUMENTS if key in arguments}

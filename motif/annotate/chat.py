@@ -13,6 +13,10 @@ class ModelError(MotifError):
     """A model, engine or server that cannot do what is asked of it."""
 
 
+class OpenRequestsError(MotifError):
+    """Questions are left that only another run can get the answers of."""
+
+
 class Message(TypedDict):
     """One turn of a conversation."""
 
@@ -54,6 +58,7 @@ class Reply:
     cut: bool = False  # the model had no room to finish, so there is no decision
     thoughts: str = ""  # what a server sends apart from the answer
     refused: str = ""  # why this prompt, of all prompts, gets no answer
+    left_open: bool = False  # its answer can only come in another run
 
 
 class ChatModel(Protocol):

@@ -25,11 +25,11 @@ def read_completion(tag: int, completion: Any, *, logprobs: bool) -> Reply:
     """
     choices = completion.get("choices") if isinstance(completion, Mapping) else None
     if isinstance(completion, Mapping) and not choices:
-        _raise_error(completion.get("error"))
+        raise_error(completion.get("error"))
     if not (isinstance(choices, list) and choices and isinstance(choices[0], Mapping)):
         raise RubbishError("what it sends is no chat completion")
     choice = choices[0]
-    _raise_error(choice.get("error"))
+    raise_error(choice.get("error"))
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise RubbishError("what it sends is no chat completion")
@@ -47,13 +47,20 @@ def read_completion(tag: int, completion: Any, *, logprobs: bool) -> Reply:
     )
 
 
-def _raise_error(error: Any) -> None:
-    """A server in front of others may send their errors with HTTP 200."""
+def raise_error(error: Any, status: int = 200) -> None:
+    """Raise the error that a server sends instead of an answer, if it does.
+
+    Args:
+        error: decoded JSON; one in front of others may send theirs inside its own.
+        status: that it came with; HTTP 200 leaves it to the error's code.
+    """
+    while isinstance(error, Mapping) and isinstance(error.get("error"), Mapping):
+        error = error["error"]
     if error:
         problem = error.get("message") or error if isinstance(error, Mapping) else error
-        code = error.get("code", "") if isinstance(error, Mapping) else ""
-        status = int(code) if str(code).isdigit() else 200
-        raise RubbishError(f"an error with HTTP 200: {code} {problem}"[:400], status)
+        code = (error.get("code") or "") if isinstance(error, Mapping) else ""
+        meant = int(code) if str(code).isdigit() and status == 200 else status
+        raise RubbishError(f"an error with HTTP {status}: {code} {problem}"[:400], meant)
 
 
 def _number(usage: Any, name: str) -> int:

@@ -50,8 +50,10 @@ class AnnotationConfig:
 
     llm_size: Literal[7, 13, 70] = option(70, "billions of parameters of Llama-2-chat", type=int)
     model: str | None = option(None, "any chat model (hub id, folder, served name) instead")
-    backend: Literal["vllm", "openai"] = option(
-        "vllm", "engine: vLLM in this process, or a server that speaks OpenAI's protocol"
+    backend: Literal["vllm", "openai", "batch"] = option(
+        "vllm",
+        "engine: vLLM in this process, a server that speaks OpenAI's protocol, or files for vllm "
+        "run-batch or a batch service, collected by a later run",
     )
     num_gpus: int = option(1, "GPUs that share one model (tensor parallelism)")
     dtype: str = option("float16", "number format of the weights (vLLM in this process)")
@@ -105,6 +107,8 @@ class AnnotationConfig:
 
     show_prompt: int | None = option(None, "print what would be sent for this pair, and stop")
     estimate: bool = option(False, "print the size and cost of the work, and stop")
+    price_in: float | None = option(None, "for --estimate: price of a million prompt tokens")
+    price_out: float | None = option(None, "for --estimate: price of a million new tokens")
     rate: float | None = option(
         None, "prompts per second, for --estimate without a trial of the model"
     )
@@ -117,7 +121,7 @@ class AnnotationConfig:
             )
         counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq"
         counts += " max_new_tokens top_logprobs"
-        amounts = "temperature top_k tie_margin min_mass server_patience"
+        amounts = "temperature top_k tie_margin min_mass server_patience price_in price_out"
         least = dict.fromkeys(counts.split(), 1) | dict.fromkeys(amounts.split(), 0)
         for name, bound in least.items():
             value = getattr(self, name)
@@ -134,6 +138,11 @@ class AnnotationConfig:
             )
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ConfigError(f"--top_p must be above 0 and at most 1, but is {self.top_p}")
+        if self.backend == "batch" and self.no_dedupe:
+            raise ConfigError(
+                "--no_dedupe asks the same twice, and a batch knows a request by what it asks; "
+                "leave it out, or take --backend openai"
+            )
         if not (self.use_messages or self.use_blstats):
             raise ConfigError("nothing to describe: --use_messages and --use_blstats are both off")
         if re.search(r"[/\\\0]|^\.|^$", self.annotator) or not self.annotator.isprintable():

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from motif.annotate.chat import ModelError, Reply, Request, Sampling
 from motif.annotate.completions import RubbishError, read_completion
-from motif.annotate.refusals import OTHER_LIMIT, is_about_prompt, is_too_long
+from motif.annotate.refusals import is_about_prompt
+from motif.annotate.request_body import RequestBodies
 from motif.annotate.server import Server
 from motif.messages import printable
 
@@ -24,7 +25,6 @@ POOL = 32  # connections of a client: each request looks through all of its pool
 RETRIES = 3  # of the client, with growing delays; then there is a pause, and another round
 PAUSE = 1.0  # seconds
 MOST_ROUNDS = 3  # of one request, with HTTP 5xx, while others succeed: then it has no answer
-CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}  # vLLM's words
 NO_LIST = (403, 404, 405, 501)  # a server without a list of models may still answer
 RETRIED = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
 
@@ -60,10 +60,9 @@ class OpenAIChatModel:
         headers: Mapping[str, Any] = MappingProxyType({}),
         query: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self._model, self._sampling, self._patience = model, sampling, patience
+        self._model, self._patience = model, patience
+        self._bodies = RequestBodies(model, sampling, extra_body)
         self._server = Server(base_url, api_key_env, headers, query)
-        self._extra_body = dict(extra_body)
-        self._limit = "max_tokens"  # what this server calls the longest answer
         self._results: queue.SimpleQueue[Reply | ModelError] = queue.SimpleQueue()
         self._last_answer = time.monotonic()
         self._told_to_wait = False
@@ -216,52 +215,16 @@ class OpenAIChatModel:
                 return answer
 
     async def _complete(self, client: openai.AsyncOpenAI, request: Request) -> Reply:
-        body = self._body(request)
+        body = self._bodies.make(request.messages, request.tag, self.max_model_len)
         while True:
             try:
                 completion = await client.post("/chat/completions", cast_to=object, body=body)
                 return read_completion(request.tag, completion, logprobs=bool(body.get("logprobs")))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not self._fit_limit(body, self._server.reason(error)):
+                fitted = self._bodies.fit_limit(body, self._server.reason(error))
+                if fitted is None:
                     raise
-
-    def _fit_limit(self, body: dict[str, Any], problem: str) -> bool:
-        """Put right what a server has against the longest answer; whether that can help."""
-        limit = body.pop(self._limit, None) or body.pop("max_tokens", None)
-        if limit is None:
-            return False
-        if OTHER_LIMIT.search(problem) and self._limit == "max_tokens":
-            self._limit = "max_completion_tokens"  # for all that is asked from now on
-        if OTHER_LIMIT.search(problem) and self._limit not in body:
-            body[self._limit] = limit
-            return True
-        # Prompt and longest answer do not fit together: without a limit it takes what fits.
-        return is_too_long(problem)
-
-    def _body(self, request: Request) -> dict[str, Any]:
-        sampling = self._sampling
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": request.messages,
-            **{
-                name: value
-                for name in ("temperature", "top_p")
-                if (value := getattr(sampling, name)) is not None
-            },
-        }
-        if sampling.top_k:
-            body["top_k"] = sampling.top_k
-        # Not by default: a generator for each request slows vLLM down, and its CPU build (0.32)
-        # dies of one.
-        if sampling.seed is not None:
-            body["seed"] = (sampling.seed * 1_000_003 + request.tag) % 2**31
-        if sampling.prefilled:
-            body |= {**CONTINUE, self._limit: 1}
-        elif self.max_model_len is None or sampling.max_new_tokens < self.max_model_len:
-            body[self._limit] = sampling.max_new_tokens
-        if sampling.logprobs:
-            body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-        return body | self._extra_body
+                body = fitted
 
     def _tell_to_wait(self, error: Exception) -> None:
         if not self._told_to_wait:

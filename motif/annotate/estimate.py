@@ -31,6 +31,29 @@ class Estimate:
     prompt_tokens: float | None = None  # mean of the trial
     new_tokens: float = 0.0
 
+    @property
+    def tokens(self) -> float:
+        """Of all prompts, about."""
+        if self.prompt_tokens is None:
+            return self.characters / CHARACTERS_PER_TOKEN
+        return self.prompts * self.prompt_tokens
+
+    def cost(self, price_in: float, price_out: float, longest: int) -> str:
+        """What the tokens cost, for people.
+
+        Args:
+            price_in, price_out: of a million tokens of prompts, of answers.
+            longest: tokens of an answer, which bound the cost without a trial.
+        """
+        prompts = self.tokens * price_in / 1e6
+        if self.prompt_tokens is not None:
+            answers = self.prompts * self.new_tokens * price_out / 1e6
+            return f"price: {prompts + answers:,.2f} ({prompts:,.2f} + {answers:,.2f})"
+        most = prompts + self.prompts * longest * price_out / 1e6
+        return (
+            f"price: {prompts:,.2f} for the prompts, {most:,.2f} with answers of {longest:,} tokens"
+        )
+
     def lines(self, num_gpus: int) -> list[str]:
         """For people."""
         lines = [
@@ -39,13 +62,12 @@ class Estimate:
             f"prompts to ask, each once: {self.prompts:,}",
         ]
         if self.prompt_tokens is None:
-            tokens = self.characters / CHARACTERS_PER_TOKEN
             lines.append(
-                f"prompt tokens: about {tokens:,.0f} ({CHARACTERS_PER_TOKEN} letters each)"
+                f"prompt tokens: about {self.tokens:,.0f} ({CHARACTERS_PER_TOKEN} letters each)"
             )
         else:
             lines.append(
-                f"tokens: {self.prompts * self.prompt_tokens:,.0f} of prompts, "
+                f"tokens: {self.tokens:,.0f} of prompts, "
                 f"{self.prompts * self.new_tokens:,.0f} new "
                 f"({self.prompt_tokens:.0f} + {self.new_tokens:.0f} a prompt in the trial)"
             )
@@ -62,7 +84,7 @@ def estimate(
     captioned: Iterator[Captioned],
     options: AskingOptions,
     mode: Mode,
-    make_model: Callable[[], ChatModel],
+    make_model: Callable[[], ChatModel] | None,
     cache: AnswerCache,
     *,
     rate: float | None,
@@ -70,6 +92,7 @@ def estimate(
     """Count what would be asked; measure the speed on some of it, unless ``rate`` is given.
 
     Args:
+        make_model: for the trial; None: there can be none.
         rate: prompts per second.
     """
     counted = Estimate(prompts_per_second=rate)
@@ -91,7 +114,7 @@ def estimate(
                     counted.characters += sum(len(turn["content"]) for turn in turns)
                     trial.append(Request(len(trial), turns, swapped))
                 del trial[TRIAL_PROMPTS:]
-    if rate is None and trial:
+    if rate is None and trial and make_model is not None:
         _try_out(counted, trial, make_model())
     return counted
 

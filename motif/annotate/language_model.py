@@ -12,7 +12,14 @@ import numpy as np
 from motif.annotate.annotator import Annotator, Answers
 from motif.annotate.cache import AnswerCache, answer_key
 from motif.annotate.captions import Captioned, captioned_pairs
-from motif.annotate.chat import ChatModel, Message, ModelError, Reply, Request
+from motif.annotate.chat import (
+    ChatModel,
+    Message,
+    ModelError,
+    OpenRequestsError,
+    Reply,
+    Request,
+)
 from motif.annotate.modes import NO_PROBABILITIES, ChainOfThought, Direct, Mode, Question
 from motif.annotate.prompt import Prompt
 from motif.annotate.refusals import explain_refusal
@@ -88,7 +95,8 @@ class LanguageModelAnnotator(Annotator):
 
     Args:
         source: what the labels depend on, apart from the dataset; kept as provenance.
-        make_model: loads the model; called when there is a question that no cache answers.
+        make_model: loads the model; called when there is a question that no cache answers. None:
+            nobody is asked.
         cache: answers of earlier runs, and of this one.
         logdir: where to write whole conversations, one file a pair; a pair that another's question
             answers has a line that says which.
@@ -97,7 +105,7 @@ class LanguageModelAnnotator(Annotator):
     def __init__(
         self,
         prompt: Prompt,
-        make_model: Callable[[], ChatModel],
+        make_model: Callable[[], ChatModel] | None,
         cache: AnswerCache,
         *,
         source: Mapping[str, Any],
@@ -115,6 +123,7 @@ class LanguageModelAnnotator(Annotator):
         self._next_tag = 0
         self._decided = self._undecided = 0  # of the questions that the model answered
         self._refused, self._refusal = 0, ""  # how many in a row, and the last reason
+        self._left_open = 0  # pairs
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``, with a window of prompts under way.
@@ -123,6 +132,7 @@ class LanguageModelAnnotator(Annotator):
 
         Raises:
             ModelError: the model cannot be loaded, or cannot go on.
+            OpenRequestsError: all is labelled but what the model leaves open.
         """
         captioned = self.options.captioned(pairs, indices)
         settled = _Settled()
@@ -132,6 +142,8 @@ class LanguageModelAnnotator(Annotator):
                 if not self._waiting:
                     if not exhausted:
                         continue
+                    if self._left_open:
+                        raise OpenRequestsError(f"{self._left_open:,} pairs wait for answers")
                     if self._refusal and not len(self.cache):  # nobody ever got an answer
                         raise ModelError(explain_refusal(self._refusal))
                     return
@@ -184,6 +196,9 @@ class LanguageModelAnnotator(Annotator):
         if known is not None:
             self._label(question, known, settled)
             return
+        if self._make_model is None:
+            self._left_open += 1
+            return
         self._waiting[question.key] = question
         for swapped in self._mode.orders:
             self._ask(question, self._mode.open(question, swapped), swapped)
@@ -195,12 +210,20 @@ class LanguageModelAnnotator(Annotator):
         self._loaded_model().submit([request])
 
     def _loaded_model(self) -> ChatModel:
-        if self._model is None:
+        if self._model is None and self._make_model is not None:
             self._model = self._make_model()
+        assert self._model is not None
         return self._model
 
     def _settle(self, reply: Reply, model: ChatModel, settled: _Settled) -> None:
         question, request = self._under_way.pop(reply.tag)
+        if self._waiting.get(question.key) is not question:  # given up: its other order is open
+            return
+        if reply.left_open:
+            self._left_open += len(question.pairs)
+            self._refused = 0
+            del self._waiting[question.key]
+            return
         question.tokens += reply.new_tokens
         more = self._mode.hear(question, reply, request.swapped, model.max_model_len)
         self._refused = self._refused + 1 if question.refused else 0

@@ -10,18 +10,21 @@ import numpy as np
 from motif.annotate.annotator import Annotator, annotate_chunk
 from motif.annotate.assemble import (
     asking_options,
-    describe_source,
+    batch_folder,
     make_chat_model,
     make_language_model_annotator,
     make_prompt,
     open_cache,
+    request_files_name,
 )
+from motif.annotate.chat import OpenRequestsError
 from motif.annotate.config import AnnotationConfig
+from motif.annotate.engine_batch import next_steps, remove_requests
 from motif.annotate.estimate import estimate
 from motif.annotate.game_progress import ReturnAnnotator, ScoreAnnotator
 from motif.annotate.language_model import show_turns
 from motif.annotate.rules import RulesAnnotator
-from motif.cli import command
+from motif.cli import EXIT_OPEN, command
 from motif.data_files import read_json
 from motif.errors import ConfigError
 from motif.extensions import make_extension
@@ -29,7 +32,7 @@ from motif.games.game import find_game
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.preference.chunk import PreferenceChunk
-from motif.preference.label_set import load_preferences
+from motif.preference.label_set import find_probabilities, load_preferences
 from motif.preference.labels import Preference, count_labels
 from motif.types import IndexArray
 
@@ -60,36 +63,49 @@ def annotate(config: AnnotationConfig) -> int:
         return reparse(config)
     with contextlib.closing(make_annotator(config)) as annotator:
         pairs = PairsDataset(config.directory, keys=annotator.keys)
-        with PreferenceChunk(
-            pairs,
-            config.annotator,
-            annotator.source,
-            chunk=config.chunk_number,
-            chunks=config.n_annotation_chunks,
-            ignore_existing=config.ignore_existing,
-            probabilities=annotator.keeps_probabilities,
-        ) as chunk:
-            missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=config.flushing_freq)
+        try:
+            with PreferenceChunk(
+                pairs,
+                config.annotator,
+                annotator.source,
+                chunk=config.chunk_number,
+                chunks=config.n_annotation_chunks,
+                ignore_existing=config.ignore_existing,
+                probabilities=annotator.keeps_probabilities,
+            ) as chunk:
+                freq = config.flushing_freq
+                missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=freq)
+        except OpenRequestsError as left:
+            print(f"{left}; the other labels are kept")
+            folder, name = batch_folder(config), request_files_name(config)
+            print(next_steps(folder, name, config.model_name, config.max_model_len))
+            return EXIT_OPEN
+    if config.backend == "batch":
+        remove_requests(batch_folder(config), request_files_name(config))
     report(config, pairs, chunk, missing)
     return 0
 
 
 def reparse(config: AnnotationConfig) -> int:
     """Label all pairs from what was answered; one without an answer on disk keeps its label."""
-    if config.annotator_type != "llama" or config.direct:
-        raise ConfigError("--reparse is for answers in words: --answer-mode chain_of_thought")
-    options, mode = asking_options(config), asking_options(config).mode(make_prompt(config))
-    pairs = PairsDataset(config.directory, options.keys)
+    if config.annotator_type != "llama":
+        raise ConfigError("--reparse is for the answers of language models")
+    annotator = make_language_model_annotator(config, asking=False)
+    pairs = PairsDataset(config.directory, annotator.keys)
     before = load_preferences(pairs, config.annotator)
-    after = before.copy()
-    with contextlib.closing(open_cache(config)) as cache:
-        for pair in options.captioned(pairs, np.arange(len(pairs))):
-            known = mode.read(cache.get(options.question(pair).key))
-            if known is not None and pair.first != pair.second:
-                after[pair.pair] = known[0]
-    source = describe_source(config)
-    with PreferenceChunk(pairs, config.annotator, source, ignore_existing=True) as chunk:
+    after, kept = before.copy(), annotator.keeps_probabilities
+    probabilities = find_probabilities(pairs, config.annotator)
+    with contextlib.suppress(OpenRequestsError):
+        for answers in annotator.annotate(pairs, np.arange(len(pairs))):
+            after[answers.indices] = answers.labels
+            if probabilities is not None and answers.probabilities is not None:
+                probabilities[answers.indices] = answers.probabilities
+    with PreferenceChunk(
+        pairs, config.annotator, annotator.source, ignore_existing=True, probabilities=kept
+    ) as chunk:
         chunk.labels[:] = after
+        if chunk.probabilities is not None and probabilities is not None:
+            chunk.probabilities[:] = probabilities
         missing = chunk.finish()
     changes = Counter(zip(before[before != after].tolist(), after[before != after].tolist()))
     print(f"labels that changed: {changes.total():,}")
@@ -145,9 +161,17 @@ def print_estimate(config: AnnotationConfig) -> int:
     captioned = options.captioned(pairs, _indices_to_label(config, pairs))
     with contextlib.closing(open_cache(config)) as cache:
         counted = estimate(
-            captioned, options, mode, lambda: make_chat_model(config), cache, rate=config.rate
+            captioned,
+            options,
+            mode,
+            None if config.backend == "batch" else lambda: make_chat_model(config),
+            cache,
+            rate=config.rate,
         )
+    longest = 1 if config.direct else config.max_new_tokens
     print("\n".join(counted.lines(config.num_gpus)))
+    if config.price_in or config.price_out:
+        print(counted.cost(config.price_in or 0, config.price_out or 0, longest))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -160,12 +161,33 @@ def test_reparse_repairs_labels_with_the_user_s_own_pattern(
     assert main([*line]) == 0
 
 
-def test_reparse_is_for_answers_in_words(
+def test_reparse_reads_probabilities_under_other_bounds(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs, direct, name = make_dataset(50), ["--answer-mode", "direct"], f"{NAME}_direct"
+    assert main(command(pairs, *direct)) == 0
+    before, probabilities = labels(pairs, name), labels(pairs, f"{name}.probs")
+    asked = len(scripted_model.asked)
+    assert main(command(pairs, *direct, "--reparse", "--tie-margin", "0.9")) == 0
+    after = labels(pairs, name)
+    assert len(scripted_model.asked) == asked
+    assert set(before) == {0, 1, 2}
+    assert set(after) == {2}  # the sides differ by 0.8 at most
+    np.testing.assert_array_equal(labels(pairs, f"{name}.probs"), probabilities)
+    assert f"labels that changed: {(before != 2).sum()}\n" in capsys.readouterr().out
+    provenance = json.loads((pairs.directory / f"preference/{name}.json").read_text())
+    assert provenance["source"]["tie_margin"] == 0.9
+    assert main(command(pairs, *direct, "--reparse")) == 0
+    assert np.array_equal(labels(pairs, name), before)
+
+
+def test_reparse_is_for_language_models(
     make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for other in (["--annotator-type", "rules"], ["--answer-mode", "direct"]):
-        assert main(command(make_dataset(5), "--reparse", *other)) == 2
-        assert "--reparse is for answers in words" in capsys.readouterr().err
+    assert main(command(make_dataset(5), "--reparse", "--annotator-type", "rules")) == 2
+    assert "--reparse is for the answers of language models" in capsys.readouterr().err
 
 
 def test_ignore_existing_asks_anew(
@@ -249,6 +271,18 @@ def test_estimate_with_a_given_rate_needs_no_model(
     assert f"{hours:.2f} hours, {8 * hours:.2f} GPU-hours on 8 GPUs" in said
 
 
+def test_the_price_of_a_batch_has_bounds(
+    make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "--estimate --backend batch --price-in 0.5 --price-out 2 --max-new-tokens 1000000"
+    assert main(command(make_dataset(300), *line.split())) == 0
+    said = capsys.readouterr().out
+    prompts = int(re.findall(r"each once: (\d+)", said)[0])
+    tokens = int(re.findall(r"tokens: about ([\d,]+)", said)[0].replace(",", ""))
+    asked = tokens * 0.5e-6
+    assert f"price: {asked:.2f} for the prompts, {asked + 2 * prompts:.2f} with answers" in said
+
+
 def test_estimate_counts_what_is_left(
     make_dataset: MakeDataset,
     scripted_model: ScriptedChatModel,
@@ -273,8 +307,11 @@ def test_estimate_from_a_trial(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pairs = make_dataset(300, texts=MANY_TEXTS)
-    assert main(command(pairs, "--estimate")) == 0
-    assert "(10 + 5 a prompt in the trial)" in capsys.readouterr().out
+    assert main(command(pairs, "--estimate", "--price-in", "1000", "--price-out", "4000")) == 0
+    said = capsys.readouterr().out
+    assert "(10 + 5 a prompt in the trial)" in said
+    prompts = int(re.findall(r"each once: (\d+)", said)[0])
+    assert f"price: {prompts * 0.03:.2f} ({prompts * 0.01:.2f} + {prompts * 0.02:.2f})" in said
     assert len(scripted_model.asked) == 65
     assert not (pairs.directory / "preference").exists()
 
@@ -308,6 +345,7 @@ def test_bad_input_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        ("--estimate --price-in -1", "--price_in must be at least 0, but is -1.0"),
         ("--estimate --rate 0", "--rate must be above 0, but is 0.0"),
         ("--timeout -1", "--timeout must be above 0"),
         ("--tie-margin -0.1", "--tie_margin must be at least 0"),
