@@ -18,6 +18,8 @@ try:
     from nle import nethack
     from nle.env import base
     from nle.env.tasks import TASK_ACTIONS
+
+    from motif.games.nethack.shared_code import share_code
 except ImportError as error:
     raise MissingPackageError(
         f"NetHack needs {error.name}, which is not installed; run: pip install -e '.[rl]'"
@@ -79,6 +81,7 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         # Differs from the release: it never forgets the glyphs of earlier games.
         self._explored, self._deepest = {}, 0
         observation, info = super().reset(seed=seed, options=options)
+        share_code(self.nethack)
         self.message = self.last_observation[self._message_index].tobytes()
         self._status = self.last_observation[self._blstats_index].tolist()
         self._explore()
