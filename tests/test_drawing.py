@@ -36,7 +36,7 @@ def run(*arguments: str) -> str:
 def test_help_of_what_draws_imports_no_matplotlib():
     pytest.importorskip("sample_factory")
     commands = ("plot_results", "report", "visualize", "describe_dataset", "compare_annotators")
-    more = ("collect_results", "evaluate_reward", "quickstart", "reproduce")
+    more = ("collect_results", "evaluate_reward", "evaluate_annotator", "quickstart", "reproduce")
     assert run("-c", HELP, *commands, *more) == "False"
 
 

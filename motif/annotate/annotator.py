@@ -22,6 +22,7 @@ class Answers(NamedTuple):
     labels: LabelArray  # (B,) values of Preference
     probabilities: AnyArray | None = None  # (B, 3 or 4) float32: first, second, tie, lean
     tokens: int = 0  # that a language model wrote for them
+    tokens_read: int = 0  # and read
     refused: Mapping[str, list[int]] = MappingProxyType({})  # pairs by why they have no answer
 
 
@@ -31,6 +32,7 @@ class Annotator(Protocol):
     source: Mapping[str, Any]  # what the labels depend on beside the dataset, as JSON: provenance
     keys: tuple[str, ...]  # the dataset's arrays that it reads
     keeps_probabilities: bool = False  # whether its answers have them
+    seconds_to_load: float = 0.0  # so far
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``; each exactly once, in blocks of any size and order."""

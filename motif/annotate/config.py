@@ -73,7 +73,7 @@ class AnnotationConfig:
     timeout: float = option(600.0, "seconds until a request to a server counts as failed")
     server_patience: float = option(300.0, "seconds to wait for a server that went away")
 
-    prompt_version: str = option("default", "wording: default or reworded")
+    prompt_version: str = option("default", "wording: default, reworded or short")
     prompt_file: Path | None = option(None, "your own prompts (docs/annotation.md has the format)")
     system_prompt: bool = option(True, "send the system prompt (the release ends up sending none)")
     use_messages: bool = option(True, "describe an observation by its message")

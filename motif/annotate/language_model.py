@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,15 +80,16 @@ class _Settled:
 
     rows: list[tuple[int, Preference, AnyArray]] = field(default_factory=list)
     tokens: int = 0
+    tokens_read: int = 0
     refused: dict[str, list[int]] = field(default_factory=dict)
 
     def take(self) -> Answers:
         indices = np.array([row[0] for row in self.rows], dtype=np.int64)
         labels = np.array([row[1] for row in self.rows], dtype=np.int8)
         probabilities = np.array([row[2] for row in self.rows], dtype=np.float32).reshape(-1, 4)
-        answers = Answers(indices, labels, probabilities, self.tokens, self.refused)
-        self.rows, self.tokens, self.refused = [], 0, {}
-        return answers
+        told = (self.tokens, self.tokens_read, self.refused)
+        self.rows, self.tokens, self.tokens_read, self.refused = [], 0, 0, {}
+        return Answers(indices, labels, probabilities, *told)
 
 
 class LanguageModelAnnotator(Annotator):
@@ -211,7 +213,9 @@ class LanguageModelAnnotator(Annotator):
 
     def _loaded_model(self) -> ChatModel:
         if self._model is None and self._make_model is not None:
+            started = time.perf_counter()
             self._model = self._make_model()
+            self.seconds_to_load += time.perf_counter() - started
         assert self._model is not None
         return self._model
 
@@ -225,6 +229,7 @@ class LanguageModelAnnotator(Annotator):
             del self._waiting[question.key]
             return
         question.tokens += reply.new_tokens
+        question.tokens_read += reply.prompt_tokens
         more = self._mode.hear(question, reply, request.swapped, model.max_model_len)
         self._refused = self._refused + 1 if question.refused else 0
         if self._refused == MOST_REFUSED:
@@ -236,6 +241,7 @@ class LanguageModelAnnotator(Annotator):
         if answer is None:
             return
         settled.tokens += question.tokens
+        settled.tokens_read += question.tokens_read
         known = None
         if question.refused:
             pairs = [index for index, _ in question.pairs]

@@ -40,7 +40,8 @@ class Question:
     turns: list[Message] = field(default_factory=list)  # so far, in the order of the captions
     masses: dict[bool, AnyArray] = field(default_factory=dict)  # direct: by order
     said: list[tuple[str, bool]] = field(default_factory=list)  # replies; whether they were cut
-    tokens: int = 0
+    tokens: int = 0  # written
+    tokens_read: int = 0
     refused: str = ""  # why there is no answer
 
 

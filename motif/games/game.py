@@ -59,7 +59,10 @@ def count_kinds(kinds: Kinds, seen: Mapping[str, int]) -> dict[str, int]:
 
 
 class GameAdapter(Protocol):
-    """One game. ``motif.games.captioned.CaptionedGame`` has a default for most of it."""
+    """One game. ``motif.games.captioned.CaptionedGame`` has a default for most of it.
+
+    It may have ``judges``, too, the file of pairs that ``scripts.evaluate_annotator`` asks about.
+    """
 
     name: str
     tasks: Mapping[str, TaskInfo]  # by id, as in --root_env; the first is stage 0's default

@@ -319,7 +319,7 @@ def test_estimate_from_a_trial(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ("--prompt-version old", "no prompt version 'old'; there are: default, reworded"),
+        ("--prompt-version old", "no prompt version 'old'; there are: default, reworded, short"),
         ("--goal-key fame", "no goal 'fame'"),
         ("--prompt-file nowhere.yaml", "cannot read the prompt file nowhere.yaml"),
         ("--engine-args [1]", "--engine-args must be a JSON object"),

@@ -44,7 +44,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("version", ["default", "reworded"])
+@pytest.mark.parametrize("version", ["default", "reworded", "short"])
 @pytest.mark.parametrize("goal", GOALS)
 def test_shipped_prompts(version: str, goal: str) -> None:
     prompt = load_shipped_prompt(version, goal)
@@ -152,7 +152,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_shipped_files_are_the_known_ones() -> None:
-    assert prompt_versions(NetHack.prompts) == ["default", "reworded"]
+    assert prompt_versions(NetHack.prompts) == ["default", "reworded", "short"]
     assert all(path.suffix == ".yaml" for path in NetHack.prompts.iterdir())
 
 

@@ -34,6 +34,7 @@ class NetHack:
     has_screen = True
     character = "mon-hum-neu-mal"  # NLE's default; a neutral human male monk
     rules, prompts, kinds = HERE / "rules.yaml", HERE / "prompts", KINDS
+    judges = HERE / "judges.yaml"
 
     @cached_property
     def players(self) -> Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]]:

@@ -23,7 +23,12 @@ def test_it_is_found_by_its_name_and_has_the_tasks_of_the_paper():
         "NetHackScore-v1"
     ]
     assert game.rules.is_file()
-    assert sorted(path.stem for path in game.prompts.glob("*.yaml")) == ["default", "reworded"]
+    assert sorted(path.stem for path in game.prompts.glob("*.yaml")) == [
+        "default",
+        "reworded",
+        "short",
+    ]
+    assert game.judges.is_file()
 
 
 def test_what_it_observes():
