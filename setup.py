@@ -14,7 +14,9 @@ PLOTS = [
     "rliable>=1.2",  # aggregates over runs, with intervals
     "pandas<3",  # its dependency arch does not import with 3
 ]
+LLAMACPP = ["xllamacpp>=2026.10"]  # llama.cpp and its server
 DEV = [
+    *LLAMACPP,
     "pytest>=7",
     "pytest-cov>=4",
     "codespell[toml]>=2.2.4",
@@ -49,6 +51,7 @@ setup(
         "rl": RL,
         "plots": PLOTS,
         "vllm": ["vllm>=0.10.2"],  # numpy<2 of .[rl] holds it at 0.14.0 beside that
+        "llamacpp": LLAMACPP,
         "dev": [*RL, *PLOTS, *DEV],
     },
 )

@@ -76,4 +76,5 @@ def annotate_chunk(
             if since_flush >= flushing_freq:
                 chunk.flush()
                 since_flush = 0
+    chunk.served |= getattr(annotator, "served", {})
     return chunk.finish()

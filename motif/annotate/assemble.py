@@ -11,6 +11,7 @@ from motif.annotate.cache import AnswerCache
 from motif.annotate.chat import ChatModel, Sampling
 from motif.annotate.config import AnnotationConfig
 from motif.annotate.engine_batch import REQUESTS, BatchChatModel
+from motif.annotate.gguf import identify_gguf
 from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
 from motif.annotate.prompt import Prompt, load_prompt, load_shipped_prompt
 from motif.errors import ConfigError
@@ -58,6 +59,16 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
         **({"chat_template_kwargs": template} if template else {}),
         **json_object("extra-body", config.extra_body),
     }
+    if config.backend == "llamacpp":
+        from motif.annotate.engine_llamacpp import LlamaCppChatModel
+
+        return LlamaCppChatModel(
+            Path(config.model_name),
+            sampling,
+            max_model_len=config.max_model_len,
+            concurrency=config.num_workers,
+            extra_body=extra_body,
+        )
     if config.backend == "batch":
         return BatchChatModel(
             config.model_name,
@@ -195,6 +206,8 @@ def describe_source(config: AnnotationConfig) -> dict[str, Any]:
 
 
 def _identify_model(config: AnnotationConfig) -> dict[str, Any]:
+    if config.backend == "llamacpp":
+        return identify_gguf(Path(config.model_name))
     if config.backend != "vllm":
         return {"name": config.model_name, "weights": "as served"}
     arguments = json_object("engine-args", config.engine_args)

@@ -50,10 +50,11 @@ class AnnotationConfig:
 
     llm_size: Literal[7, 13, 70] = option(70, "billions of parameters of Llama-2-chat", type=int)
     model: str | None = option(None, "any chat model (hub id, folder, served name) instead")
-    backend: Literal["vllm", "openai", "batch"] = option(
+    backend: Literal["vllm", "openai", "llamacpp", "batch"] = option(
         "vllm",
-        "engine: vLLM in this process, a server that speaks OpenAI's protocol, or files for vllm "
-        "run-batch or a batch service, collected by a later run",
+        "engine: vLLM in this process, a server that speaks OpenAI's protocol, llama.cpp, for a "
+        "GGUF file on any machine, or files for vllm run-batch or a batch service, collected by a "
+        "later run",
     )
     num_gpus: int = option(1, "GPUs that share one model (tensor parallelism)")
     dtype: str = option("float16", "number format of the weights (vLLM in this process)")
@@ -178,5 +179,5 @@ class AnnotationConfig:
 
 def _name_of(model: str) -> str:
     """A model id or path as part of a file name: its last component, in plain characters."""
-    last = model.rstrip("/").rsplit("/", 1)[-1]
+    last = model.rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
     return re.sub(r"[^A-Za-z0-9.-]+", "-", last).strip("-.") or "model"

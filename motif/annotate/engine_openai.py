@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import sys
 import threading
@@ -26,6 +27,7 @@ RETRIES = 3  # of the client, with growing delays; then there is a pause, and an
 PAUSE = 1.0  # seconds
 MOST_ROUNDS = 3  # of one request, with HTTP 5xx, while others succeed: then it has no answer
 NO_LIST = (403, 404, 405, 501)  # a server without a list of models may still answer
+SERVED = ("ftype", "n_params", "size")  # what a server may tell of a model's weights
 RETRIED = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
 
 
@@ -36,6 +38,7 @@ class OpenAIChatModel:
     not answered anything for ``patience`` seconds.
 
     Args:
+        base_url: the server's address, or those of several with the same model.
         api_key_env: the environment variable with the key; servers without keys need none.
         concurrency: requests under way at once.
         timeout: seconds until a request counts as failed.
@@ -51,7 +54,7 @@ class OpenAIChatModel:
         model: str,
         sampling: Sampling,
         *,
-        base_url: str,
+        base_url: str | Sequence[str],
         api_key_env: str = "OPENAI_API_KEY",
         concurrency: int = 256,
         timeout: float = 600.0,
@@ -62,21 +65,24 @@ class OpenAIChatModel:
     ) -> None:
         self._model, self._patience = model, patience
         self._bodies = RequestBodies(model, sampling, extra_body)
-        self._server = Server(base_url, api_key_env, headers, query)
+        urls = [base_url] if isinstance(base_url, str) else base_url
+        servers = [Server(url, api_key_env, headers, query) for url in urls]
+        self._server = servers[0]
         self._results: queue.SimpleQueue[Reply | ModelError] = queue.SimpleQueue()
         self._last_answer = time.monotonic()
         self._told_to_wait = False
         self.max_model_len: int | None = None
+        self.served: dict[str, Any] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._clients: list[openai.AsyncOpenAI] = []
         self._free: asyncio.Queue[openai.AsyncOpenAI] = asyncio.Queue()
         try:
-            for place in range(concurrency):  # a place for each request that may be under way
-                if place % POOL == 0:
-                    pool = min(POOL, concurrency)
-                    self._clients.append(self._server.client(pool, timeout, RETRIES))
+            share = max(concurrency // len(servers), 1)
+            for server, place in itertools.product(servers, range(share)):
+                if place % POOL == 0:  # a place for each request that may be under way
+                    self._clients.append(server.client(min(POOL, share), timeout, RETRIES))
                 self._free.put_nowait(self._clients[-1])
             self._wait(self._check_model())
         except BaseException:
@@ -146,8 +152,11 @@ class OpenAIChatModel:
         if models and self._model not in models:
             listed = ", ".join(sorted(map(str, models))[:20])
             self._tell(f"has no model {self._model!r}; it has: {listed} (use --model)")
-        length = models.get(self._model, {}).get("max_model_len")
+        entry = models.get(self._model, {})
+        told = entry["meta"] if isinstance(entry.get("meta"), Mapping) else {}  # llama.cpp's
+        length = entry.get("max_model_len") or told.get("n_ctx")
         self.max_model_len = length if isinstance(length, int) else None
+        self.served = {name: told[name] for name in SERVED if name in told}
 
     def _tell(self, what: str) -> None:
         said = f"note: {self._server.shown_url} {what}; asking for {self._model!r} all the same"

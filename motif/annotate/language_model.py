@@ -117,6 +117,7 @@ class LanguageModelAnnotator(Annotator):
         self.cache, self.source, self.options, self.logdir = cache, source, options, logdir
         self.keys = options.keys
         self.keeps_probabilities = options.direct
+        self.served: Mapping[str, Any] = {}  # what a server tells of its model's weights
         self._mode = options.mode(prompt)
         self._make_model = make_model
         self._model: ChatModel | None = None
@@ -216,6 +217,7 @@ class LanguageModelAnnotator(Annotator):
             started = time.perf_counter()
             self._model = self._make_model()
             self.seconds_to_load += time.perf_counter() - started
+            self.served = getattr(self._model, "served", {})
         assert self._model is not None
         return self._model
 

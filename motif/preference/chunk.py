@@ -81,13 +81,17 @@ class PreferenceChunk:
         self.labels: AnyArray = np.empty(0, np.int8)
         self.probabilities: AnyArray | None = None
         self.refused: dict[str, list[int]] = {}  # pairs that got no answer, by the reason
+        self.served: dict[str, Any] = {}  # what a server told of its model's weights
 
     def __enter__(self) -> PreferenceChunk:
         self.parts.mkdir(parents=True, exist_ok=True)
         with _exclusive(self.folder):
             for path in self.parts.glob("chunk-*.json"):
                 self._check_state(path)
-            begun = self._part(self.chunk, ".json").is_file()  # written after the part itself
+            state = self._part(self.chunk, ".json")
+            begun = state.is_file()  # written after the part itself
+            if begun and not self.ignore_existing:
+                self.served = read_provenance(state).get("served", {})
             for suffix in self._suffixes:
                 part = self._part(self.chunk, suffix)
                 if self.ignore_existing or not (begun and part.is_file()):
@@ -222,10 +226,13 @@ class PreferenceChunk:
             "sha256": sums,
         }
         refused: dict[str, list[int]] = {}
-        for path in sorted(self.parts.glob("chunk-*.json")):
-            for reason, pairs in read_provenance(path).get("refused", {}).items():
+        served: dict[str, Any] = {}
+        for state in map(read_provenance, sorted(self.parts.glob("chunk-*.json"))):
+            served |= state.get("served", {})
+            for reason, pairs in state.get("refused", {}).items():
                 refused.setdefault(reason, []).extend(pairs)
-        provenance |= {"refused": refused} if refused else {}
+        told = {"refused": refused, "served": served}
+        provenance |= {name: content for name, content in told.items() if content}
         write_json(self.path.with_suffix(".json"), provenance)
         shutil.rmtree(self.parts)
 
@@ -236,6 +243,7 @@ class PreferenceChunk:
             "pairs": [self.start, self.stop],
             "complete": complete,
             **({"refused": self.refused} if self.refused else {}),
+            **({"served": self.served} if self.served else {}),
         }
         write_json(self._part(self.chunk, ".json"), state)
 

@@ -98,6 +98,46 @@ def test_an_answer_length_that_does_not_fit_beside_one_prompt_is_left_to_the_ser
     assert {body.get("max_tokens") for body in server.bodies} == {900, None}
 
 
+def test_what_llama_cpp_tells_of_its_model_and_its_words_for_a_prompt_without_room(
+    make_dataset: MakeDataset, server: FakeServer
+) -> None:
+    pairs = make_dataset(60, texts=MANY_TEXTS)
+    meta = {"n_ctx": 3000, "n_params": 135, "size": 97, "ftype": "Q4_1", "n_vocab": 9}
+    server.models_body = json.dumps({"data": [{"id": "tiny", "meta": meta}]})
+    said = (
+        "request (10031 tokens) exceeds the available context size (3000 tokens), try increasing it"
+    )
+    server.by_body = lambda body: (
+        (400, error_body(said)) if "number 7!" in body["messages"][1]["content"] else None
+    )
+    assert annotate(pairs, server) == 0
+    assert "max_tokens" not in server.bodies[0]  # 4,096 are more than there are
+    provenance = json.loads((pairs.directory / f"preference/{NAME}.json").read_text())
+    assert provenance["served"] == {"n_params": 135, "size": 97, "ftype": "Q4_1"}
+    assert provenance["source"]["model"] == {"name": "tiny", "weights": "as served"}
+    assert list(provenance["refused"]) == [said]
+    assert provenance["counts"]["unknown"] == len(provenance["refused"][said]) > 0
+
+
+def test_several_servers_share_the_requests(server: FakeServer) -> None:
+    other = FakeServer()
+    model = OpenAIChatModel("tiny", Sampling(), base_url=[server.url, other.url], concurrency=4)
+    prompts = [Message(role="user", content=f"Which is better?\n{index}") for index in range(40)]
+    server.completion = other.completion = lambda body: {  # type: ignore[method-assign]
+        "choices": [{"message": {"content": body["messages"][0]["content"]}}]
+    }
+    server.delay = other.delay = 0.01
+    model.submit([Request(index, [prompt]) for index, prompt in enumerate(prompts)])
+    replies = []
+    while len(replies) < 40:
+        replies += model.collect()
+    model.close()
+    other.close()
+    assert all(reply.text == prompts[reply.tag]["content"] for reply in replies)
+    assert min(len(server.bodies), len(other.bodies)) >= 10
+    assert max(server.most_at_once, other.most_at_once) <= 2
+
+
 def test_direct_mode_continues_the_answer(make_dataset: MakeDataset, server: FakeServer) -> None:
     pairs = make_dataset(60)
     assert annotate(pairs, server, "--answer-mode", "direct") == 0
