@@ -162,9 +162,15 @@ def make_language_model_annotator(
 def open_cache(config: AnnotationConfig) -> AnswerCache:
     """The answers that runs with the same prompt, model and sampling have got so far."""
     root = config.cache_dir or config.directory / "preference" / "answers"
-    # Earlier: versions that kept labels without what they were read from.
-    folder, earlier = root / _asked_digest(config), root / _digest(_asked(config))
-    return AnswerCache(folder, earlier, fresh=config.ignore_existing)
+    earlier = [_digest(_asked(config))]  # versions that kept labels without what was answered
+    if not config.direct:  # and those that took the beginning of direct answers for a part of it
+        prompt = make_prompt(config)  # shipped ones ended in a quote
+        earlier += [
+            _digest(_asked(config) | {"prompt": prompt.asked_digest(prompt.direct_prefill + end)})
+            for end in ("", '"')
+        ]
+    folders = [root / name for name in earlier]
+    return AnswerCache(root / _asked_digest(config), folders, fresh=config.ignore_existing)
 
 
 def _asked(config: AnnotationConfig) -> dict[str, Any]:
@@ -174,7 +180,9 @@ def _asked(config: AnnotationConfig) -> dict[str, Any]:
 
 def _asked_digest(config: AnnotationConfig) -> str:
     """A name for all that the model is asked, beside the captions, and how it samples."""
-    return _digest(_asked(config) | {"prompt": make_prompt(config).asked_digest})
+    prompt = make_prompt(config)
+    digest = prompt.asked_digest(*([prompt.direct_prefill] if config.direct else []))
+    return _digest(_asked(config) | {"prompt": digest})
 
 
 def _digest(content: dict[str, Any]) -> str:

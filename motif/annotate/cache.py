@@ -10,7 +10,7 @@ import os
 import platform
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,14 +41,14 @@ class AnswerCache:
 
     Args:
         folder: where the files are; made when the first answer is put.
-        earlier: another folder to read, before this one; nothing is written there.
+        earlier: other folders to read, before this one; nothing is written there.
         fresh: start empty, without reading what is there (it is kept).
 
     Raises:
         OSError: the disk is full or read-only; from any method.
     """
 
-    def __init__(self, folder: Path, earlier: Path | None = None, *, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, earlier: Sequence[Path] = (), *, fresh: bool = False) -> None:
         self.folder = folder
         self._file: IO[str] | None = None
         self._index = sqlite3.connect("")
@@ -56,9 +56,8 @@ class AnswerCache:
         if not fresh:
             insert = "INSERT OR REPLACE INTO answers VALUES (?, ?)"
             with self._full_disk_explained():
-                for read in (earlier, folder):
-                    if read is not None:
-                        self._index.executemany(insert, self._stored(read))
+                for read in (*earlier, folder):
+                    self._index.executemany(insert, self._stored(read))
 
     def _stored(self, folder: Path) -> Iterator[tuple[bytes, str]]:
         files = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)

@@ -126,6 +126,9 @@ class VLLMChatModel:
             continue_final_message=self._sampling.prefilled,
             **self._template,
         )
+        if self._sampling.prefilled:  # some templates strip the turns
+            begun = str(request.messages[-1]["content"])
+            text += begun[len(begun.rstrip()) :] if text.endswith(begun.rstrip()) else ""
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
 

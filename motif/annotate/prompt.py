@@ -42,10 +42,13 @@ class Prompt:
         content = json.dumps(self.__dict__, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    @property
-    def asked_digest(self) -> str:
-        """A name for the texts that the model sees, whatever is looked for in its answers."""
-        seen = [self.system, self.template, self.retry, self.direct_prefill]
+    def asked_digest(self, *begun: str) -> str:
+        """A name for the texts that the model sees, whatever is looked for in its answers.
+
+        Args:
+            begun: how a direct answer begins.
+        """
+        seen = [self.system, self.template, self.retry, *begun]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
     def conversation(self, first: str, second: str) -> list[Message]:

@@ -127,6 +127,21 @@ def test_another_source_is_refused_under_the_same_name(
     assert main(command(pairs, "--system-prompt", "False", "--ignore-existing")) == 0
 
 
+@pytest.mark.parametrize(("mode", "read"), [("chain_of_thought", True), ("direct", False)])
+def test_free_answers_from_before_the_prefill_was_mended_are_read(
+    make_dataset: MakeDataset, scripted_model: ScriptedChatModel, mode: str, read: bool
+) -> None:
+    pairs = make_dataset(20)
+    line = command(pairs, "--answer-mode", mode)
+    assert main(line) == 0
+    asked = len(scripted_model.asked)
+    (folder,) = (pairs.directory / "preference/answers").iterdir()
+    earlier = {"chain_of_thought": "1a29e9dd00ef03da", "direct": "374bd980bf782938"}[mode]
+    folder.rename(folder.with_name(earlier))
+    assert main([*line, "--custom-annotator-string", "again"]) == 0
+    assert len(scripted_model.asked) == (asked if read else 2 * asked)
+
+
 def test_reparse_repairs_labels_with_the_user_s_own_pattern(
     make_dataset: MakeDataset,
     scripted_model: ScriptedChatModel,
@@ -137,7 +152,7 @@ def test_reparse_repairs_labels_with_the_user_s_own_pattern(
     scripted_model.script = lambda first, second: f"xyzzy {prefer(first, second)}. Best: 2!"
     text = (NetHack.prompts / "default.yaml").read_text()
     pattern = text[text.index("answer_pattern:") : text.index("direct_prefill:")]
-    text = text.replace('direct_prefill: \'("best_description": "\'', "direct_prefill: 'best: '")
+    text = text.replace("direct_prefill: '(\"best_description\": '", "direct_prefill: 'best: '")
     (tmp_path / "mine.yaml").write_text(
         text.replace(pattern, "answer_pattern: 'best: (1|2|none)'\n")
     )

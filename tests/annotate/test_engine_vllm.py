@@ -29,6 +29,7 @@ class FakeLLM:
     failure: Exception | None = None
     refusal: Exception | None = None
     steps = 0
+    written = "abc"  # by the template
 
     def __init__(self, model: str, **arguments: Any) -> None:
         if self.failure is not None:
@@ -49,7 +50,7 @@ class FakeLLM:
 
     def apply_chat_template(self, turns: Any, **how: Any) -> str:
         self.templated.append((turns, how))
-        return "abc"
+        return self.written
 
     def add_request(
         self,
@@ -140,6 +141,18 @@ def test_direct_answers_are_one_token_that_continues(vllm: Callable[..., Any]) -
     ((_, parameters),), ((_, how),) = model._llm.asked, model._llm.templated
     assert (parameters["max_tokens"], parameters["logprobs"]) == (1, 20)
     assert (how["add_generation_prompt"], how["continue_final_message"]) == (False, True)
+    model.close()
+
+
+@pytest.mark.parametrize("written", ["abc<best: ", "abc<best:"])
+def test_a_template_that_strips_keeps_the_blank_before_the_answer(
+    vllm: Callable[..., Any], written: str
+) -> None:
+    vllm().written = written
+    model = VLLMChatModel("tiny", Sampling(prefilled=True, logprobs=20))
+    model.submit([Request(0, [Message(role="assistant", content="best: ")])])
+    ((prompt, _),) = model._llm.asked
+    assert prompt == {"prompt_token_ids": [*map(ord, "abc<best: ")]}
     model.close()
 
 
