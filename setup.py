@@ -15,12 +15,14 @@ PLOTS = [
     "pandas<3",  # its dependency arch does not import with 3
 ]
 LLAMACPP = ["xllamacpp>=2026.10"]  # llama.cpp and its server
+EXPORT = ["pyarrow>=14,<26"]  # Parquet; 26 needs numpy 2
 DEV = [
     *LLAMACPP,
     "pytest>=7",
     "pytest-cov>=4",
     "codespell[toml]>=2.2.4",
     "hypothesis>=6",
+    "datasets>=2.14",  # reads the exported labels in the tests
     "ruff>=0.6",
     "mypy>=1.10",
     "types-PyYAML",
@@ -50,8 +52,9 @@ setup(
     extras_require={
         "rl": RL,
         "plots": PLOTS,
+        "export": EXPORT,
         "vllm": ["vllm>=0.10.2"],  # numpy<2 of .[rl] holds it at 0.14.0 beside that
         "llamacpp": LLAMACPP,
-        "dev": [*RL, *PLOTS, *DEV],
+        "dev": [*RL, *PLOTS, *EXPORT, *DEV],
     },
 )

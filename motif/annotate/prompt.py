@@ -124,6 +124,14 @@ def load_shipped_prompt(
     return load_prompt(folder / f"{version}.yaml", goal_key, system_prompt=system_prompt)
 
 
+def goal_sentence(version: str, goal_key: str, *, game: str) -> str:
+    """A goal of one of a game's own wordings; empty if there is none such."""
+    folder = find_game(game).prompts
+    if version not in prompt_versions(folder):
+        return ""
+    return _Document(folder / f"{version}.yaml").texts("goals").get(goal_key, "").strip()
+
+
 def _escape_twice(template: str) -> str:
     """A literal ``$$`` must survive the first of two substitutions."""
     return template.replace("$$", "$$$$")
