@@ -43,20 +43,29 @@ class Annotator(Protocol):
 
 
 def annotate_chunk(
-    pairs: PairsDataset, annotator: Annotator, chunk: PreferenceChunk, *, flushing_freq: int
+    pairs: PairsDataset,
+    annotator: Annotator,
+    chunk: PreferenceChunk,
+    *,
+    flushing_freq: int,
+    first: int | None = None,
 ) -> list[int]:
     """Label what is still unknown in ``chunk``, flushing every ``flushing_freq`` pairs.
+
+    Args:
+        first: leave all pairs of the dataset but the first so many as they are.
 
     Returns:
         The chunks of the set that are not complete yet (none: the set has been merged).
     """
-    unknown = np.flatnonzero(chunk.labels == Preference.UNKNOWN)
+    count = max(min(chunk.stop, len(pairs) if first is None else first) - chunk.start, 0)
+    unknown = np.flatnonzero(chunk.labels[:count] == Preference.UNKNOWN)
     unknown += chunk.start  # in place: the one array that grows with the pairs
-    done = chunk.stop - chunk.start - len(unknown)
+    done = count - len(unknown)
     description = chunk.annotator if chunk.chunks == 1 else f"{chunk.annotator} [{chunk.chunk}]"
     since_flush = tokens = 0
     counts = np.zeros(len(Preference), np.int64)  # of the pairs labelled in this run
-    with tqdm(total=chunk.stop - chunk.start, initial=done, unit="pair", desc=description) as bar:
+    with tqdm(total=count, initial=done, unit="pair", desc=description) as bar:
         for answers in annotator.annotate(pairs, unknown):
             rows = answers.indices - chunk.start
             chunk.labels[rows] = answers.labels

@@ -44,6 +44,7 @@ class AnnotationConfig:
     custom_annotator_string: str | None = option(None, "name of the label set, instead of its own")
     n_annotation_chunks: int = option(1, "how many parts the work is split into")
     chunk_number: int = option(0, "which part this run labels, from 0")
+    first: int | None = option(None, "label the first so many pairs of the dataset only")
     ignore_existing: bool = option(False, "label this chunk anew, ignoring labels and cache")
     flushing_freq: int = option(1000, "pairs between forced writes to disk")
     rules_file: Path | None = option(None, "your own message patterns, for --annotator-type rules")
@@ -120,7 +121,7 @@ class AnnotationConfig:
                 f"--annotator-type {self.annotator_type}: there is {', '.join(ANNOTATORS)}; "
                 "your own is named module:Name"
             )
-        counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq"
+        counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq first"
         counts += " max_new_tokens top_logprobs"
         amounts = "temperature top_k tie_margin min_mass server_patience price_in price_out"
         least = dict.fromkeys(counts.split(), 1) | dict.fromkeys(amounts.split(), 0)

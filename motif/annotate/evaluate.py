@@ -29,7 +29,7 @@ from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference
 from motif.types import AnyArray, LabelArray
 
-OF_STAGE_1 = ("n_annotation_chunks", "show_prompt", "estimate", "reparse", "no_dedupe")
+OF_STAGE_1 = ("n_annotation_chunks", "first", "show_prompt", "estimate", "reparse", "no_dedupe")
 OUTPUTS = (".json", ".csv")
 
 
@@ -46,6 +46,8 @@ class EvaluationConfig(AnnotationConfig):
         for name in OF_STAGE_1:
             if getattr(self, name) != defaults[name]:
                 raise ConfigError(f"--{name} is for scripts.annotate_pairs_dataset alone")
+        if self.backend == "batch":
+            raise ConfigError("--backend batch answers later; this test asks now")
         if self.pairs < 1:
             raise ConfigError(f"--pairs must be at least 1, but is {self.pairs}")
         if self.output and self.output.suffix not in OUTPUTS:

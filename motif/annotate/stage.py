@@ -73,8 +73,8 @@ def annotate(config: AnnotationConfig) -> int:
                 ignore_existing=config.ignore_existing,
                 probabilities=annotator.keeps_probabilities,
             ) as chunk:
-                freq = config.flushing_freq
-                missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=freq)
+                freq, first = config.flushing_freq, config.first
+                missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=freq, first=first)
         except OpenRequestsError as left:
             print(f"{left}; the other labels are kept")
             folder, name = batch_folder(config), request_files_name(config)
@@ -131,7 +131,9 @@ def report(
     for reason, indices in read_json(chunk.path.with_suffix(".json")).get("refused", {}).items():
         print(f"unknown for want of an answer: {len(indices):,}, the first pair {min(indices)}:")
         print(f"  {printable(reason)} (all are listed in {chunk.path.with_suffix('.json')})")
-    if counts["unknown"]:
+    if config.first and config.first < len(pairs):
+        print(f"pairs after the first {config.first:,} are asked by this command without --first")
+    elif counts["unknown"]:
         print("unknown pairs are asked again by the same command")
     name = config.annotator
     following = command("reward", dataset_dir=config.directory, annotator=name, experiment=name)
@@ -183,4 +185,4 @@ def _indices_to_label(config: AnnotationConfig, pairs: PairsDataset) -> IndexArr
     if merged.is_file() and not config.ignore_existing:
         labels = load_preferences(pairs, config.annotator)
         indices = indices[labels[indices] == Preference.UNKNOWN]
-    return indices
+    return indices[indices < config.first] if config.first else indices

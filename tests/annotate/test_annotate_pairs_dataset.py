@@ -19,7 +19,9 @@ from motif.cli import EXIT_TERMINATED, Terminated
 from motif.games.nethack.adapter import NetHack
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import load_preferences
+from motif.reward.training_data import load_training_data
 from scripts.annotate_pairs_dataset import main
+from scripts.compare_annotators import main as compare
 
 MakeDataset = Callable[..., PairsDataset]
 NAME = "llama70b_msg_defaultgoal_default"
@@ -203,6 +205,42 @@ def test_reparse_is_for_language_models(
 ) -> None:
     assert main(command(make_dataset(5), "--reparse", "--annotator-type", "rules")) == 2
     assert "--reparse is for the answers of language models" in capsys.readouterr().err
+
+
+def test_the_first_pairs_are_a_label_set_that_later_runs_go_on_with(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs = make_dataset(200, texts=MANY_TEXTS)
+    assert main(command(pairs, "--first", "120")) == 0
+    found = load_preferences(pairs, NAME)
+    assert (found[:120] != 3).all() and (found[120:] == 3).all()
+    assert "pairs after the first 120 are asked by this command without --first" in (
+        capsys.readouterr().out
+    )
+    assert compare([*command(pairs), NAME]) == 0
+    assert f"{NAME}  " in capsys.readouterr().out
+    data = load_training_data(pairs.directory, NAME, seed=0, soft_labels=False, use_blstats=False)
+    assert len(data.train) == 96
+    asked = len(scripted_model.asked)
+    assert main(command(pairs, "--first", "50", "--estimate", "--rate", "1")) == 0
+    assert "pairs to label: 0," in capsys.readouterr().out
+    assert main(command(pairs, "--first", "50")) == 0  # nothing is lost, nothing asked
+    assert (load_preferences(pairs, NAME) == found).all()
+    assert len(scripted_model.asked) == asked
+    assert main(command(pairs)) == 0
+    whole = load_preferences(pairs, NAME)
+    assert (whole != 3).all() and (whole[:120] == found[:120]).all()
+
+
+def test_the_first_pairs_in_chunks(make_dataset: MakeDataset) -> None:
+    pairs = make_dataset(100)
+    rules = ["--annotator-type", "rules", "--first", "40", "--n-annotation-chunks", "4"]
+    for chunk in range(4):
+        assert main(command(pairs, *rules, "--chunk-number", str(chunk))) == 0
+    found = load_preferences(pairs, "rules_msg_defaultgoal")
+    assert (found[:40] != 3).all() and (found[40:] == 3).all()
 
 
 def test_ignore_existing_asks_anew(

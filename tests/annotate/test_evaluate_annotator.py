@@ -137,6 +137,8 @@ def test_what_cannot_be_judged(line: str, problem: str, capsys: pytest.CaptureFi
     ("line", "problem"),
     [
         ("--show-prompt 3", "--show_prompt is for scripts.annotate_pairs_dataset alone"),
+        ("--first 9", "--first is for scripts.annotate_pairs_dataset alone"),
+        ("--backend batch --model m", "--backend batch answers later"),
         ("--pairs 0", "--pairs must be at least 1, but is 0"),
         ("--output judge.txt", "--output judge.txt must end in .json or .csv"),
     ],
