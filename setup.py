@@ -53,7 +53,8 @@ setup(
         "rl": RL,
         "plots": PLOTS,
         "export": EXPORT,
-        "vllm": ["vllm>=0.10.2"],  # numpy<2 of .[rl] holds it at 0.14.0 beside that
+        # numpy<2 of .[rl] holds vllm at 0.14.0; the other two read GGUF files.
+        "vllm": ["vllm>=0.10.2", "gguf>=0.10", "accelerate>=1"],
         "llamacpp": LLAMACPP,
         "dev": [*RL, *PLOTS, *EXPORT, *DEV],
     },

@@ -14,6 +14,8 @@ from motif.preference.chunk import PreferenceChunk
 from motif.preference.labels import Preference
 from motif.types import AnyArray, IndexArray, LabelArray
 
+ASKED_AGAIN = "unknown pairs are asked again by the same command"
+
 
 class Answers(NamedTuple):
     """Labels of some pairs, in any order."""
@@ -36,6 +38,10 @@ class Annotator(Protocol):
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``; each exactly once, in blocks of any size and order."""
+
+    def why_unknown(self) -> str:
+        """What becomes of the pairs that are unknown, and what to do."""
+        return ASKED_AGAIN
 
     def close(self) -> None:
         """Free what it holds: nothing, unless an annotator says what."""
@@ -63,7 +69,7 @@ def annotate_chunk(
     unknown += chunk.start  # in place: the one array that grows with the pairs
     done = count - len(unknown)
     description = chunk.annotator if chunk.chunks == 1 else f"{chunk.annotator} [{chunk.chunk}]"
-    since_flush = tokens = 0
+    since_flush = tokens = read = 0
     counts = np.zeros(len(Preference), np.int64)  # of the pairs labelled in this run
     with tqdm(total=count, initial=done, unit="pair", desc=description) as bar:
         for answers in annotator.annotate(pairs, unknown):
@@ -73,11 +79,12 @@ def annotate_chunk(
                 columns = min(chunk.probabilities.shape[1], answers.probabilities.shape[1])
                 chunk.probabilities[rows, :columns] = answers.probabilities[:, :columns]
             counts += np.bincount(answers.labels, minlength=len(Preference))
-            tokens += answers.tokens
+            tokens, read = tokens + answers.tokens, read + answers.tokens_read
             for reason, refused in answers.refused.items():
                 chunk.refused.setdefault(reason, []).extend(refused)
             ties, nothing = counts[[Preference.TIE, Preference.UNKNOWN]] / max(counts.sum(), 1)
-            speed = f", {tokens / max(bar.format_dict['elapsed'], 1e-9):,.0f} tokens/s"
+            elapsed = max(bar.format_dict["elapsed"], 1e-9)
+            speed = f", {read / elapsed:,.0f} tokens/s read, {tokens / elapsed:,.0f} written"
             told = f"ties {ties:.1%}, unknown {nothing:.1%}{speed if tokens else ''}"
             bar.set_postfix_str(told, refresh=False)
             bar.update(len(rows))

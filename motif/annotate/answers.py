@@ -214,6 +214,16 @@ def answer_masses(first_token: Sequence[tuple[str, float]]) -> AnyArray:
     return masses
 
 
+def explain_low_mass(masses: Sequence[float], min_mass: float) -> str:
+    """What to do about answers whose covered masses are below ``min_mass``."""
+    return (
+        f"unknown where the answers that are asked for have less than --min-mass {min_mass:g} of "
+        f"the probability (typically {np.median(masses):.2g}); these are kept, the same command "
+        "changes nothing: --reparse True with a smaller --min-mass labels them and asks nobody; or "
+        "take another model, or a --prompt-file whose form it keeps to"
+    )
+
+
 def combine_orders(masses: AnyArray, swapped_masses: AnyArray) -> tuple[AnyArray, float]:
     """Probabilities of first, second, tie and the lean (4,), means of both orders; covered mass.
 

@@ -10,10 +10,12 @@ from typing import Any
 from motif.annotate.cache import AnswerCache
 from motif.annotate.chat import ChatModel, Sampling
 from motif.annotate.config import AnnotationConfig
+from motif.annotate.convert import ORIGIN
 from motif.annotate.engine_batch import REQUESTS, BatchChatModel
 from motif.annotate.gguf import identify_gguf
 from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
 from motif.annotate.prompt import Prompt, load_prompt, load_shipped_prompt
+from motif.data_files import read_json
 from motif.errors import ConfigError
 
 WEIGHT_ARGUMENTS = ("quantization", "revision", "load_format", "hf_overrides", "tokenizer")
@@ -224,6 +226,8 @@ def _identify_model(config: AnnotationConfig) -> dict[str, Any]:
     folder = Path(config.model_name)
     if folder.is_dir():
         model |= {"name": folder.resolve().name, "digest": _digest_of_folder(folder)}
+        if (folder / ORIGIN).is_file():
+            model["converted_from"] = read_json(folder / ORIGIN)
     return model
 
 

@@ -65,7 +65,9 @@ class VLLMChatModel:
             self._tokenizer = self._llm.get_tokenizer()
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise ModelError(f"cannot load {model!r}: {first_lines(error)}; {INSTEAD}") from None
-        if not getattr(self._tokenizer, "chat_template", None):
+        # Mistral's own tokenizers write conversations without a template, and only as tokens.
+        self._writes_tokens = not hasattr(self._tokenizer, "chat_template")
+        if not (self._writes_tokens or self._tokenizer.chat_template):
             raise ModelError(
                 f"{model!r} has no chat template, so it is no chat model; take one that was tuned "
                 "for conversations (its name often ends in chat, instruct or it)"
@@ -121,11 +123,13 @@ class VLLMChatModel:
         """The conversation as the model's template writes it, special tokens included."""
         text = self._tokenizer.apply_chat_template(
             request.messages,
-            tokenize=False,
+            tokenize=self._writes_tokens,
             add_generation_prompt=not self._sampling.prefilled,
             continue_final_message=self._sampling.prefilled,
             **self._template,
         )
+        if self._writes_tokens:
+            return list(text)
         if self._sampling.prefilled:  # some templates strip the turns
             begun = str(request.messages[-1]["content"])
             text += begun[len(begun.rstrip()) :] if text.endswith(begun.rstrip()) else ""

@@ -159,6 +159,10 @@ class LanguageModelAnnotator(Annotator):
         finally:
             self.close()
 
+    def why_unknown(self) -> str:
+        """What becomes of the pairs that are unknown, and what to do."""
+        return self._mode.why_unknown() or super().why_unknown()
+
     def close(self) -> None:
         """Free the model and the cache."""
         if self._model is not None:

@@ -15,6 +15,7 @@ from motif.annotate.answers import (
     AnswerParser,
     answer_masses,
     combine_orders,
+    explain_low_mass,
     label_probabilities,
 )
 from motif.annotate.chat import Message, Reply
@@ -67,6 +68,10 @@ class Mode(Protocol):
 
     def no_decision(self, reply: Reply) -> str:
         """What none of the first answers does, with ``reply`` as an example, and what to do."""
+
+    def why_unknown(self) -> str:
+        """Why answers that were read stay without a label, if it is not for want of an answer."""
+        return ""
 
     def read(self, answer: Any) -> tuple[Preference, AnyArray] | None:
         """The label, probabilities and lean (4,) of an answer; None for what is none, or undecided.
@@ -171,6 +176,7 @@ class Direct(Mode):
 
     def __init__(self, prompt: Prompt, *, tie_margin: float, min_mass: float) -> None:
         self._prompt, self._tie_margin, self._min_mass = prompt, tie_margin, min_mass
+        self._low: list[float] = []  # masses that are too small for a label
 
     def open(self, question: Question, swapped: bool) -> list[Message]:
         """The prompt's opening turns, and the beginning of the answer."""
@@ -220,8 +226,14 @@ class Direct(Mode):
             probabilities, mass = combine_orders(*map(np.array, answer))
         else:
             return None
+        if mass < self._min_mass:
+            self._low.append(mass)
         margins = {"tie_margin": self._tie_margin, "min_mass": self._min_mass}
         return label_probabilities(probabilities, mass, **margins), probabilities.astype(np.float32)
+
+    def why_unknown(self) -> str:
+        """Too little probability is on the answers that were asked for."""
+        return explain_low_mass(self._low, self._min_mass) if self._low else ""
 
 
 def _are_shares(answer: Any, count: int) -> bool:

@@ -82,7 +82,7 @@ def annotate(config: AnnotationConfig) -> int:
             return EXIT_OPEN
     if config.backend == "batch":
         remove_requests(batch_folder(config), request_files_name(config))
-    report(config, pairs, chunk, missing)
+    report(config, annotator, pairs, chunk, missing)
     return 0
 
 
@@ -111,12 +111,16 @@ def reparse(config: AnnotationConfig) -> int:
     print(f"labels that changed: {changes.total():,}")
     for (old, new), count in sorted(changes.items()):
         print(f"  {Preference(old).name.lower()} → {Preference(new).name.lower()}: {count:,}")
-    report(config, pairs, chunk, missing)
+    report(config, annotator, pairs, chunk, missing)
     return 0
 
 
 def report(
-    config: AnnotationConfig, pairs: PairsDataset, chunk: PreferenceChunk, missing: list[int]
+    config: AnnotationConfig,
+    annotator: Annotator,
+    pairs: PairsDataset,
+    chunk: PreferenceChunk,
+    missing: list[int],
 ) -> None:
     """Print the counts per label, where the file is and which command comes next."""
     if missing:
@@ -134,7 +138,7 @@ def report(
     if config.first and config.first < len(pairs):
         print(f"pairs after the first {config.first:,} are asked by this command without --first")
     elif counts["unknown"]:
-        print("unknown pairs are asked again by the same command")
+        print(annotator.why_unknown())
     name = config.annotator
     following = command("reward", dataset_dir=config.directory, annotator=name, experiment=name)
     print("next:", following)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import pytest
 from scripted_chat import MANY_TEXTS, ScriptedChatModel, prefer
 
 from motif.annotate.captions import captioned_pairs
-from motif.annotate.chat import ModelError, Reply
+from motif.annotate.chat import ModelError, Reply, Request
 from motif.cli import EXIT_TERMINATED, Terminated
 from motif.games.nethack.adapter import NetHack
 from motif.pairs_dataset import PairsDataset
@@ -99,6 +101,35 @@ def test_direct_answers_keep_probabilities(
     probabilities = labels(pairs, f"{NAME}_direct.probs")
     assert (probabilities.dtype, probabilities.shape) == (np.float32, (50, 4))
     assert probabilities[:, :3].sum(axis=1) == pytest.approx(np.ones(50))
+
+
+def test_unknown_direct_answers_are_kept_and_the_way_out_is_named_and_works(
+    make_dataset: MakeDataset,
+    scripted_model: ScriptedChatModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs, direct = make_dataset(30), ("--answer-mode", "direct")
+    answer = scripted_model.answer
+
+    def unsure(request: Request) -> Reply:
+        reply = answer(request)
+        less = [(text, log + math.log(0.25)) for text, log in reply.first_token]
+        return dataclasses.replace(reply, first_token=less)
+
+    scripted_model.answer = unsure  # type: ignore[method-assign]
+    assert main(command(pairs, *direct)) == 0
+    said = capsys.readouterr()
+    assert "less than --min-mass 0.5" in said.out and "typically 0.25" in said.out
+    assert "asked again" not in said.out
+    assert re.search(r"[1-9]\d* tokens/s read, [\d,]+ written", said.err)
+    unknown = int((labels(pairs, f"{NAME}_direct") == 3).sum())
+    asked = len(scripted_model.asked)
+    assert main(command(pairs, *direct)) == 0
+    assert "less than --min-mass 0.5" in capsys.readouterr().out
+    assert int((labels(pairs, f"{NAME}_direct") == 3).sum()) == unknown > 0
+    assert main(command(pairs, *direct, "--min-mass", "0.2", "--reparse", "True")) == 0
+    assert not (labels(pairs, f"{NAME}_direct") == 3).any()
+    assert len(scripted_model.asked) == asked
 
 
 def test_unknown_pairs_are_asked_again(

@@ -156,6 +156,18 @@ def test_a_template_that_strips_keeps_the_blank_before_the_answer(
     model.close()
 
 
+def test_a_tokenizer_without_a_template_that_writes_tokens(vllm: Callable[..., Any]) -> None:
+    """As Mistral's."""
+    vllm().get_tokenizer = lambda llm: SimpleNamespace(
+        apply_chat_template=lambda turns, *, tokenize, **how: [1, 3] if tokenize else "<s>[INST]"
+    )
+    model = VLLMChatModel("mistral", Sampling(), engine_args={"tokenizer_mode": "mistral"})
+    model.submit([Request(0, TURNS)])
+    ((prompt, _),) = model._llm.asked
+    assert prompt == {"prompt_token_ids": [1, 3]}
+    model.close()
+
+
 def test_what_the_chat_template_takes(vllm: Callable[..., Any]) -> None:
     vllm()
     model = VLLMChatModel("tiny", Sampling(), chat_template_kwargs={"enable_thinking": False})
