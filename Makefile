@@ -37,7 +37,7 @@ test: $(VENV)/installed-dev  ## run the tests but the slow ones: some 6 minutes 
 test-all: $(VENV)/installed-dev  ## run all tests, and see that they cover 90 % of the lines: some 20 minutes
 	$(PY) -m pytest --cov --cov-report=term
 
-test-vllm: install $(VLLM_VENV)/installed  ## run real vLLM on the CPU, with a tiny model trained on the spot
+test-vllm: install $(VLLM_VENV)/installed  ## run real vLLM on the CPU, with a tiny model trained on the spot and a real small one
 	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=2 HF_HUB_OFFLINE=1 PYTHONPATH=. \
 	$(VLLM_VENV)/bin/python -m pytest tests/vllm --tb=native
 

@@ -31,7 +31,8 @@ class LlamaCppChatModel(OpenAIChatModel):
     """A chat model in a GGUF file, behind servers on loopback that end with this process.
 
     A server of one thread answers one prompt after the other, and there is one for each core:
-    measured, that is faster than one server with all threads, which wait for each other.
+    measured, that is faster than one server with all threads, which wait for each other. Where
+    llama.cpp sees a GPU, one server has it.
 
     Args:
         model: a GGUF file.
@@ -75,12 +76,13 @@ class LlamaCppChatModel(OpenAIChatModel):
         self._guard = contextlib.ExitStack()
         self._guard.enter_context(guarded())
         try:
+            addresses = self._start(settings)
             super().__init__(
                 model.stem,
                 sampling,
-                base_url=self._start(settings),
+                base_url=addresses,
                 api_key_env="",
-                concurrency=servers,
+                concurrency=len(addresses),
                 timeout=DAY,
                 patience=PATIENCE,
                 extra_body=extra_body,
@@ -108,7 +110,7 @@ class LlamaCppChatModel(OpenAIChatModel):
         self._guard.close()
 
     def _start(self, settings: dict[str, Any]) -> list[str]:
-        """Start the servers; their addresses, once they are up."""
+        """Start the servers; an address for each request at once, once they are up."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._guard.enter_context(self._errors)
         script = Path(__file__).with_name("llamacpp_server.py")

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from motif.annotate.annotator import Annotator, annotate_chunk
+from motif.annotate.annotator import ASKED_AGAIN, Annotator, annotate_chunk
 from motif.annotate.assemble import (
     asking_options,
     batch_folder,
@@ -135,10 +135,12 @@ def report(
     for reason, indices in read_json(chunk.path.with_suffix(".json")).get("refused", {}).items():
         print(f"unknown for want of an answer: {len(indices):,}, the first pair {min(indices)}:")
         print(f"  {printable(reason)} (all are listed in {chunk.path.with_suffix('.json')})")
+    why = annotator.why_unknown()
     if config.first and config.first < len(pairs):
         print(f"pairs after the first {config.first:,} are asked by this command without --first")
-    elif counts["unknown"]:
-        print(annotator.why_unknown())
+        counts["unknown"] = 0 if why == ASKED_AGAIN else counts["unknown"]
+    if counts["unknown"]:
+        print(why)
     name = config.annotator
     following = command("reward", dataset_dir=config.directory, annotator=name, experiment=name)
     print("next:", following)

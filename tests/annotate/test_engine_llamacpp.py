@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -10,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 from smollm2 import SHA256, smollm2
 
-from motif.annotate import engine_llamacpp
+from motif.annotate import engine_llamacpp, llamacpp_server
 from motif.annotate.chat import Message, ModelError, Request, Sampling
 from motif.annotate.gguf import identify_gguf, read_gguf
 from motif.pairs_dataset import PairsDataset
@@ -108,6 +111,35 @@ def test_a_server_for_each_core_as_far_as_the_memory_goes(monkeypatch: pytest.Mo
     assert engine_llamacpp._divide(2**28, 2) == (2, 4)
     assert engine_llamacpp._divide(2**30, 256) == (4, 2)
     assert engine_llamacpp._divide(2**35, 256) == (1, 8)
+
+
+@pytest.mark.parametrize(("device", "servers", "slots"), [("CPU", 3, 1), ("IGPU", 1, 4)])
+def test_a_gpu_is_not_shared_by_servers(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    device: str,
+    servers: int,
+    slots: int,
+) -> None:
+    package, started = ModuleType("xllamacpp"), []
+
+    def start(params: MagicMock) -> SimpleNamespace:
+        started.append(params)
+        return SimpleNamespace(listening_address=f"http://127.0.0.1:{len(started)}")
+
+    kind = SimpleNamespace(name=f"GGML_BACKEND_DEVICE_TYPE_{device}")
+    package.__dict__.update(
+        CommonParams=MagicMock, Server=start, get_device_info=lambda: [{"type": kind}]
+    )
+    monkeypatch.setitem(sys.modules, "xllamacpp", package)
+    monkeypatch.setattr("os._exit", lambda status: None)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    asked = {"model": "a.gguf", "name": "a", "servers": 3, "threads": 2, "length": 100}
+    llamacpp_server.main(json.dumps(asked))
+    addresses = json.loads(capsys.readouterr().out)
+    assert (len(started), len(set(addresses))) == (servers, servers)
+    assert len(addresses) == servers * slots
+    assert {(params.n_parallel, params.n_ctx) for params in started} == {(slots, 100 * slots)}
 
 
 @pytest.mark.slow
