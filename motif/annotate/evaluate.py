@@ -29,7 +29,10 @@ from motif.pairs_dataset import PairsDataset
 from motif.preference.labels import Preference
 from motif.types import AnyArray, LabelArray
 
-OF_STAGE_1 = ("n_annotation_chunks", "first", "show_prompt", "estimate", "reparse", "no_dedupe")
+OF_STAGE_1 = (
+    *("n_annotation_chunks", "first", "show_prompt", "estimate", "price_in", "price_out"),
+    *("reparse", "no_dedupe"),
+)
 OUTPUTS = (".json", ".csv")
 
 

@@ -136,6 +136,7 @@ def test_what_cannot_be_judged(line: str, problem: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
+        ("--price-in 1", "--price_in is for scripts.annotate_pairs_dataset alone"),
         ("--show-prompt 3", "--show_prompt is for scripts.annotate_pairs_dataset alone"),
         ("--first 9", "--first is for scripts.annotate_pairs_dataset alone"),
         ("--backend batch --model m", "--backend batch answers later"),
