@@ -156,7 +156,8 @@ class Conversations:
         self.rules = RulesAnnotator("defaultgoal")
         self.end = tokenizer.token_to_id("<|end|>")
         words = " ".join([word for _, word in GRADES] + ['"1 "2 "None', "1 2 None"])
-        self.decisive = set(self._ids(" " + words))
+        self.decisive = {*self._ids(" " + words), *self._ids("1"), *self._ids("2")}
+        self.decisive |= set(self._ids("None"))
         self.all, self.none = set(range(tokenizer.get_vocab_size())), set[int]()
 
     def example(self, shared_tokens: int | None) -> tuple[list[int], list[int]]:
@@ -175,7 +176,7 @@ class Conversations:
         reasoning, verdict = self._ids(REASONING), [*self._ids(said), self.end]
         kind = self.rng.random()
         if kind < 0.4:  # the answer alone, as direct mode asks for it
-            turn = [(self._ids(prompt.direct_prefill + answer), self.decisive)]
+            turn = [(self._ids(prompt.direct_prefill) + self._ids(answer), self.decisive)]
         elif kind < 0.8 and shared_tokens is not None:  # to the point: most of what is to be learnt
             turn = [(verdict, self.decisive)]
         else:
