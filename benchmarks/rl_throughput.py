@@ -7,6 +7,7 @@ Trains asynchronously, in turn:
 - ``reward_on``: scripts.main with the intrinsic reward (an untrained reward model: as fast as a
   trained one);
 - ``reward_off``: without it;
+- ``compact``: as ``reward_on``, with the compact policy in the place of the paper's;
 - ``plain``: benchmarks.plain_path, which draws in the environment and scores every message.
 
 CPU milliseconds of each process are counted from the first report after the warm-up to the last;
@@ -27,7 +28,8 @@ from benchmarks.training_run import measure, untrained_reward_model
 
 SETTINGS = "--num_workers 2 --num_envs_per_worker 32 --batch_size 2048 --reward_scale 0.1"
 SETTINGS += " --obs_scale 255.0 --extrinsic_reward 0.1 --decorrelate_experience_max_seconds 1"
-VARIANTS = ("reward_on", "reward_off", "plain")
+COMPACT = "--encoder_custom nle_compact_encoder --hidden_size 256"
+VARIANTS = ("reward_on", "reward_off", "compact", "plain")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in arguments.variants:
                 flags = f"{SETTINGS} {arguments.flags} "
                 flags += "--llm_reward 0.0" if name == "reward_off" else reward
+                flags += f" {COMPACT}" if name == "compact" else ""
                 module = "benchmarks.plain_path" if name == "plain" else "scripts.main"
                 run = measure(folder, f"{name}_{number}", flags, arguments.frames, module)
                 runs[name].append(run)

@@ -23,3 +23,5 @@ MessageArray = NDArray[np.uint8]
 LabelArray = NDArray[np.int8]
 IndexArray = NDArray[np.int64]
 AnyArray = NDArray[Any]
+# of an environment's step, as Gymnasium has it
+StepResult = tuple[Any, Any, bool, bool, dict[str, Any]]

@@ -23,7 +23,8 @@ class GameVector(SequentialVectorizeWrapper):
     """Several games in step, their observations side by side in arrays that are reused.
 
     Sample Factory's own class makes and copies six tensors for each game and step; the values are
-    the same.
+    the same. All games are stepped before the rewards and observations of all of them are made:
+    the processor's caches hold one of the two programs at a time (docs/performance.md).
 
     Args:
         envs: as Sample Factory wraps them, one game each.
@@ -32,6 +33,8 @@ class GameVector(SequentialVectorizeWrapper):
     def __init__(self, envs: Sequence[BatchedVecEnv]) -> None:
         super().__init__(envs)
         self._games = [_unwrap(env) for env in envs]
+        tasks, layers = zip(*map(_split, self._games))
+        self._tasks, self._layers = tasks, list(zip(*layers))
         space = cast(spaces.Dict, self._games[0].observation_space)
         self._arrays = {
             key: np.zeros((len(envs), *(box.shape or ())), box.dtype)
@@ -52,12 +55,15 @@ class GameVector(SequentialVectorizeWrapper):
 
     def step(self, actions: AnyArray) -> tuple[Any, Tensor, Tensor, Tensor, list[dict[str, Any]]]:
         """One step of each game; those that end begin anew."""
+        results = [task.step(action) for task, action in zip(self._tasks, actions.tolist())]
+        for layer in self._layers:
+            results = [wrapper.after(result) for wrapper, result in zip(layer, results)]
         rewards, infos = self.rew.numpy(), []
         terminations, truncations = self.terminated.numpy(), self.truncated.numpy()
-        for number, (game, action) in enumerate(zip(self._games, actions.tolist())):
-            observation, rewards[number], terminated, truncated, info = game.step(action)
+        for number, result in enumerate(results):
+            observation, rewards[number], terminated, truncated, info = result
             if terminated or truncated:
-                observation, info["reset_info"] = game.reset()
+                observation, info["reset_info"] = self._games[number].reset()
             self._observe(number, observation)
             terminations[number], truncations[number] = terminated, truncated
             infos.append(info)
@@ -72,6 +78,15 @@ def _unwrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     while isinstance(env, (BatchedVecEnv, BatchedMultiAgentWrapper)):
         env = env.env
     return env
+
+
+def _split(game: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], list[Any]]:
+    """What is stepped, and the wrappers that work on what came of it, from the inside out."""
+    layers: list[Any] = []
+    while "after" in vars(type(game)):
+        layers.insert(0, game)
+        game = cast(Any, game).env
+    return game, layers
 
 
 def finished_games(infos: Sequence[dict[str, Any]]) -> dict[str, Tensor]:

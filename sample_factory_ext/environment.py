@@ -18,7 +18,7 @@ from motif.intrinsic.terms import LearntReward, MessageRewards, make_bonus
 from motif.intrinsic.wrapper import IntrinsicReward
 from motif.play.rollout import Returns
 from motif.reward.checkpoint import LoadedReward, load_reward_model
-from motif.types import AnyArray, MessageArray
+from motif.types import AnyArray, MessageArray, StepResult
 from sample_factory_ext.settings import RLSettings
 
 
@@ -39,9 +39,13 @@ class EpisodeSummary(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._returns = Returns()
         return self.env.reset(**kwargs)
 
-    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int) -> StepResult:
         """One step; the last one's info has the summary."""
-        observation, paid, terminated, truncated, info = self.env.step(action)
+        return self.after(self.env.step(action))
+
+    def after(self, result: StepResult) -> StepResult:
+        """What the step returns, of what the environment's did."""
+        observation, paid, terminated, truncated, info = result
         reward = float(paid)
         returns = self._returns
         returns.add(reward, info)

@@ -7,10 +7,10 @@ from typing import Any
 
 import gymnasium
 
-from motif.types import AnyArray
+from motif.types import AnyArray, StepResult
 
 
-class PolicyView(gymnasium.ObservationWrapper[Any, Any, Any]):
+class PolicyView(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Observations of ``space``, made by ``convert`` of the environment's own."""
 
     def __init__(
@@ -23,6 +23,16 @@ class PolicyView(gymnasium.ObservationWrapper[Any, Any, Any]):
         self.observation_space = space
         self._convert = convert
 
-    def observation(self, observation: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """What the policy reads."""
-        return self._convert(observation)
+    def reset(self, **kwargs: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Begin an episode."""
+        observation, info = self.env.reset(**kwargs)
+        return self._convert(observation), info
+
+    def step(self, action: int) -> StepResult:
+        """One step."""
+        return self.after(self.env.step(action))
+
+    def after(self, result: StepResult) -> StepResult:
+        """What the step returns, of what the environment's did."""
+        observation, reward, terminated, truncated, info = result
+        return self._convert(observation), reward, terminated, truncated, info

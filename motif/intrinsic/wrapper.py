@@ -28,6 +28,7 @@ import numpy as np
 
 from motif.intrinsic.terms import RewardTerm
 from motif.messages import encode
+from motif.types import StepResult
 
 REWARD_CLIP = 10.0  # of the scaled extrinsic reward
 
@@ -55,7 +56,8 @@ def message_of(observation: Any, info: Mapping[str, Any]) -> bytes:
     Raises:
         KeyError: neither has one.
     """
-    seen = isinstance(observation, Mapping) and "message" in observation
+    # dict before Mapping, whose test is slow
+    seen = isinstance(observation, (dict, Mapping)) and "message" in observation
     message = observation["message"] if seen else info["message"]
     if isinstance(message, np.ndarray):
         return message.tobytes()
@@ -111,8 +113,12 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._observe(observation, info)
         return observation, info
 
-    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
+    def step(self, action: int) -> StepResult:
+        return self.after(self.env.step(action))
+
+    def after(self, result: StepResult) -> StepResult:
+        """What the step returns, of what the task's did."""
+        observation, reward, terminated, truncated, info = result
         extrinsic = float(reward)
         bonus = self._bonus_reward * self._held_bonus
         info["extrinsic_reward"], info["intrinsic_reward"] = extrinsic, self._held

@@ -16,6 +16,8 @@ from sample_factory.algo.utils.make_env import BatchedVecEnv, SequentialVectoriz
 from scripted_games import STEPS, ScriptedGames
 
 from motif.errors import ConfigError
+from motif.games.nethack.environment import NetHackTask
+from motif.intrinsic.wrapper import IntrinsicReward
 from sample_factory_ext.batched_games import GameVector, finished_games
 from sample_factory_ext.environment import make_env
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args, settle_sampling
@@ -154,6 +156,23 @@ def test_the_vector_gives_what_sample_factorys_gives(reward_folder):
         for array, expected in zip(mine, their, strict=True):
             assert array.dtype == expected.dtype
             np.testing.assert_array_equal(array, expected)
+
+
+def test_all_games_are_stepped_before_anything_is_made_of_it(reward_folder, monkeypatch):
+    vector, calls = GameVector(games_of(reward_folder)), []
+    vector.reset()
+    for kind in (NetHackTask, IntrinsicReward):
+        name = {NetHackTask: "step", IntrinsicReward: "after"}[kind]
+        original = getattr(kind, name)
+
+        def noted(self, argument, kind=kind, original=original):
+            calls.append(kind)
+            return original(self, argument)
+
+        monkeypatch.setattr(kind, name, noted)
+    vector.step(np.zeros(3, np.int32))
+    assert calls == [NetHackTask] * 3 + [IntrinsicReward] * 3
+    vector.close()
 
 
 def test_games_that_end_begin_anew_and_report(reward_folder):

@@ -94,6 +94,10 @@ class NetHack:
 
     def policy_observation(self, observation: Observation) -> dict[str, AnyArray]:
         """The arrays of ``policy_space``."""
+        return self._compact(observation)
+
+    @cached_property
+    def _compact(self) -> Callable[[Observation], dict[str, AnyArray]]:
         from motif.games.nethack.observations import compact_observation
 
-        return compact_observation(observation)
+        return compact_observation
