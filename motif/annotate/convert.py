@@ -38,7 +38,7 @@ def convert_gguf(path: Path, folder: Path) -> None:
     except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ModelError(
             f"{str(path)!r} cannot be converted: {first_lines(error)}; "
-            "--backend llamacpp takes the file as it is"
+            "if the file is whole, --backend llamacpp may take it as it is"
         ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

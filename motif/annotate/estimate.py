@@ -74,8 +74,9 @@ class Estimate:
         if self.prompts_per_second:
             hours = self.prompts / self.prompts_per_second / 3600
             lines.append(
-                f"at {self.prompts_per_second:.2f} prompts/s: {hours:.2f} hours, "
-                f"{hours * num_gpus:.2f} GPU-hours on {num_gpus} GPU{'s' * (num_gpus > 1)}"
+                f"at {self.prompts_per_second:.2f} prompts/s: {hours:.2f} hours"
+                + f", {hours * num_gpus:.2f} GPU-hours on {num_gpus} GPU{'s' * (num_gpus > 1)}"
+                * (num_gpus > 0)
             )
         return lines
 

@@ -177,7 +177,7 @@ def print_estimate(config: AnnotationConfig) -> int:
             rate=config.rate,
         )
     longest = 1 if config.direct else config.max_new_tokens
-    print("\n".join(counted.lines(config.num_gpus)))
+    print("\n".join(counted.lines(0 if config.backend == "llamacpp" else config.num_gpus)))
     if config.price_in or config.price_out:
         print(counted.cost(config.price_in or 0, config.price_out or 0, longest))
     return 0

@@ -16,7 +16,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
-from smollm2 import SHA256, smollm2
+from smollm2 import ONE_TOKEN_MODES, SHA256, smollm2
 
 from motif.annotate import engine_llamacpp, llamacpp_server
 from motif.annotate.chat import Message, ModelError, Request, Sampling
@@ -25,7 +25,6 @@ from motif.pairs_dataset import PairsDataset
 from scripts.annotate_pairs_dataset import main
 
 MakeDataset = Callable[..., PairsDataset]
-NAME = "smollm2_msg_defaultgoal_default_direct"
 
 
 def text(value: str) -> bytes:
@@ -143,21 +142,22 @@ def test_a_gpu_is_not_shared_by_servers(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mode", ONE_TOKEN_MODES)
 def test_labels_of_a_real_model_then_once_more_from_the_cache(
-    make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+    make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     pytest.importorskip("xllamacpp")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # not for loopback
     monkeypatch.setenv("no_proxy", "example.org")
     pairs = make_dataset(8)
-    arguments = line(pairs, smollm2(), "--min-mass", "0.01")
-    assert main(arguments) == 0
+    arguments = line(pairs, smollm2(), "--min-mass", "0.01", "--answer-mode", mode)
+    assert main([*arguments, "--custom-annotator-string", "set"]) == 0
     folder = pairs.directory / "preference"
-    labels, probabilities = np.load(folder / f"{NAME}.npy"), np.load(folder / f"{NAME}.probs.npy")
+    labels, probabilities = np.load(folder / "set.npy"), np.load(folder / "set.probs.npy")
     assert not (labels == 3).any()
     assert probabilities[:, :3].sum(axis=1) == pytest.approx(np.ones(8), abs=1e-4)
     assert len(np.unique(probabilities[:, 0])) > 2
-    provenance = json.loads((folder / f"{NAME}.json").read_text())
+    provenance = json.loads((folder / "set.json").read_text())
     assert provenance["source"]["model"]["sha256"] == SHA256
     assert provenance["served"] == {"ftype": "Q4_1", "n_params": 134515008, "size": 96576768}
     monkeypatch.setattr("motif.annotate.stage.make_chat_model", None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from smollm2 import SHA256, smollm2
+from smollm2 import ONE_TOKEN_MODES, SHA256, smollm2
 
 from motif.pairs_dataset import PairsDataset
 
@@ -36,26 +36,32 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def annotate(
-    pairs: PairsDataset, model: Path, *more: str, first: bool = True
+    pairs: PairsDataset, model: Path, *more: str, loads: bool = True
 ) -> subprocess.CompletedProcess[str]:
     line = ["--directory", pairs.directory, "--model", model, "--dtype", "bfloat16"]
     line += ["--max-model-len", "1024", "--engine-args", ENGINE, *more]
     result = run("scripts.annotate_pairs_dataset", *line)
     assert result.returncode == 0, result.stderr[-2000:]
-    assert ("EngineCore" in result.stdout + result.stderr) == first  # else no model was loaded
+    assert ("EngineCore" in result.stdout + result.stderr) == loads
     return result
 
 
-def test_direct_answers(make_pairs: MakePairs, converted: Path) -> None:
+@pytest.mark.parametrize("mode", ONE_TOKEN_MODES)
+def test_a_first_part_then_all_then_once_more_from_the_cache(
+    make_pairs: MakePairs, converted: Path, mode: str
+) -> None:
     pairs = make_pairs(PAIRS)
-    direct = ["--answer-mode", "direct", "--min-mass", "0.01"]
-    annotate(pairs, converted, *direct)
-    folder, name = pairs.directory / "preference", "SmolLM2_msg_defaultgoal_default_direct"
-    labels, probabilities = np.load(folder / f"{name}.npy"), np.load(folder / f"{name}.probs.npy")
-    assert not (labels == 3).any()
+    line = ["--answer-mode", mode, "--min-mass", "0.01"]
+    folder = pairs.directory / "preference"
+    annotate(pairs, converted, *line, "--custom-annotator-string", "set", "--first", "4")
+    part = np.load(folder / "set.npy")
+    assert not (part[:4] == 3).any() and (part[4:] == 3).all()
+    annotate(pairs, converted, *line, "--custom-annotator-string", "set")
+    labels, probabilities = np.load(folder / "set.npy"), np.load(folder / "set.probs.npy")
+    assert not (labels == 3).any() and np.array_equal(labels[:4], part[:4])
     assert probabilities[:, :3].sum(axis=1) == pytest.approx(np.ones(PAIRS), abs=1e-3)
     assert len(np.unique(probabilities[:, 0])) > PAIRS // 2
-    model = json.loads((folder / f"{name}.json").read_text())["source"]["model"]
+    model = json.loads((folder / "set.json").read_text())["source"]["model"]
     assert model["converted_from"]["sha256"] == SHA256
-    annotate(pairs, converted, *direct, "--custom-annotator-string", "again", first=False)
+    annotate(pairs, converted, *line, "--custom-annotator-string", "again", loads=False)
     assert np.array_equal(np.load(folder / "again.npy"), labels)
