@@ -1,4 +1,4 @@
-"""``nle_compact_encoder``: a policy that sees what the paper's does, at a tenth of its arithmetic.
+"""``nle_compact_encoder``: a policy that sees what the paper's does, at a fifth of its cost.
 
 Cells are embedded instead of drawn, so that convolutions of 12x12 cells do where the paper's need
 72x72 pixels; a message is the sum of what its groups of three characters mean, so that words are
