@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -35,6 +37,7 @@ class Annotator(Protocol):
     keys: tuple[str, ...]  # the dataset's arrays that it reads
     keeps_probabilities: bool = False  # whether its answers have them
     seconds_to_load: float = 0.0  # so far
+    tie_share: float | None = None  # of the pairs, the least decided: they become ties
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``; each exactly once, in blocks of any size and order."""
@@ -42,6 +45,10 @@ class Annotator(Protocol):
     def why_unknown(self) -> str:
         """What becomes of the pairs that are unknown, and what to do."""
         return ASKED_AGAIN
+
+    def publish(self, pairs: PairsDataset, path: Path) -> Path | None:
+        """Write what belongs beside a label set that is whole now; where it is."""
+        return None
 
     def close(self) -> None:
         """Free what it holds: nothing, unless an annotator says what."""
@@ -93,4 +100,27 @@ def annotate_chunk(
                 chunk.flush()
                 since_flush = 0
     chunk.served |= getattr(annotator, "served", {})
+    if annotator.tie_share is not None and chunk.probabilities is not None:
+        chunk.labels[:] = share_ties(chunk.labels, chunk.probabilities, annotator.tie_share)
     return chunk.finish()
+
+
+def share_ties(labels: LabelArray, probabilities: AnyArray, share: float) -> LabelArray:
+    """Labels (N,) with ``share`` of the known pairs as ties: those of the smallest log-odds.
+
+    Args:
+        labels: only which are unknown matters.
+        probabilities: (N, 3) or more columns; first, second, tie.
+    """
+    first, second = probabilities[:, 0], probabilities[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = np.log(first.astype(np.float64)) - np.log(second.astype(np.float64))
+    odds[(first == 0) & (second == 0)] = 0.0  # a tie whatever was said
+    known = (labels != Preference.UNKNOWN) & ~np.isnan(odds)
+    shared = np.where(odds > 0, Preference.FIRST, Preference.SECOND).astype(np.int8)
+    if known.any():
+        sizes = np.sort(np.abs(odds[known]))
+        margin = sizes[max(math.ceil(share * len(sizes)), 1) - 1] if share else 0.0
+        shared[np.abs(odds) <= margin] = Preference.TIE
+    shared[~known] = Preference.UNKNOWN
+    return shared

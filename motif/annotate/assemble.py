@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from motif.annotate.cache import AnswerCache
-from motif.annotate.chat import ChatModel, Sampling
+from motif.annotate.annotator import Annotator
+from motif.annotate.cache import AnswerCache, answer_key
+from motif.annotate.captions import Captioned
+from motif.annotate.chat import ChatModel, Message, Sampling
 from motif.annotate.config import AnnotationConfig
 from motif.annotate.convert import ORIGIN
 from motif.annotate.engine_batch import REQUESTS, BatchChatModel
 from motif.annotate.gguf import identify_gguf
 from motif.annotate.language_model import AskingOptions, LanguageModelAnnotator
-from motif.annotate.prompt import Prompt, load_prompt, load_shipped_prompt
+from motif.annotate.prompt import Prompt, load_prompt, shipped_prompt
+from motif.annotate.rating import RatingAnnotator
+from motif.annotate.rating_prompt import RatingPrompt, load_rating_prompt
 from motif.data_files import read_json
 from motif.errors import ConfigError
 
+Conversations = dict[bytes, list[list[Message]]]
 WEIGHT_ARGUMENTS = ("quantization", "revision", "load_format", "hf_overrides", "tokenizer")
 TAIL = 1 << 16  # bytes of a weight file that stand for its content
+AFTERWARDS = ("tie_margin", "tie_share", "min_mass", "rating_temperature")  # answers don't know
 SAMPLING = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
 
 
@@ -29,12 +36,19 @@ def make_prompt(config: AnnotationConfig) -> Prompt:
     Raises:
         ConfigError: there is none such, or the file is wrong.
     """
-    goal, system_prompt = config.goal_key, config.system_prompt
+    return load_prompt(_prompt_path(config), config.goal_key, system_prompt=config.system_prompt)
+
+
+def make_rating_prompt(config: AnnotationConfig) -> RatingPrompt:
+    """The same, of prompts that rate."""
+    path = _prompt_path(config)
+    return load_rating_prompt(path, config.goal_key, system_prompt=config.system_prompt)
+
+
+def _prompt_path(config: AnnotationConfig) -> Path:
     if config.prompt_file is not None:
-        return load_prompt(config.prompt_file, goal, system_prompt=system_prompt)
-    return load_shipped_prompt(
-        config.prompt_version, goal, game=config.game, system_prompt=system_prompt
-    )
+        return config.prompt_file
+    return shipped_prompt(config.wording, game=config.game, rating=config.rating)
 
 
 def make_chat_model(config: AnnotationConfig) -> ChatModel:
@@ -45,7 +59,7 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
         MissingPackageError: the engine is not installed.
     """
     sampling = Sampling(**{name: getattr(config, name) for name in SAMPLING})
-    if config.direct:
+    if config.direct or config.rating:
         # The candidates' probabilities are those before sampling, whatever the temperature.
         sampling = Sampling(
             None if config.temperature is None else 0.0,
@@ -53,7 +67,7 @@ def make_chat_model(config: AnnotationConfig) -> ChatModel:
             top_k=0,
             max_new_tokens=1,
             seed=config.seed,
-            prefilled=True,
+            prefilled=config.direct,
             logprobs=config.top_logprobs,
         )
     template = json_object("chat-template-kwargs", config.chat_template_kwargs)
@@ -140,32 +154,67 @@ def asking_options(config: AnnotationConfig) -> AskingOptions:
         use_messages=config.use_messages,
         use_blstats=config.use_blstats,
         direct=config.direct,
-        tie_margin=config.tie_margin,
+        tie_margin=config.ties.get("tie_margin", 0.0),
         min_mass=config.min_mass,
         dedupe=not config.no_dedupe,
         window=config.batch_size,
     )
 
 
-def make_language_model_annotator(
-    config: AnnotationConfig, *, asking: bool = True
-) -> LanguageModelAnnotator:
+def make_language_model_annotator(config: AnnotationConfig, *, asking: bool = True) -> Annotator:
     """The annotator; its model is loaded when the first question comes up, if it may ask."""
-    return LanguageModelAnnotator(
-        make_prompt(config),
-        (lambda: make_chat_model(config)) if asking else None,
-        open_cache(config),
-        source=describe_source(config),
-        options=asking_options(config),
-        logdir=config.logdir,
-    )
+    cache, source, options = open_cache(config), describe_source(config), asking_options(config)
+    make_model = (lambda: make_chat_model(config)) if asking else None
+    annotator: Annotator
+    if config.rating:
+        annotator = RatingAnnotator(
+            make_rating_prompt(config),
+            make_model,
+            cache,
+            source=source,
+            options=options,
+            temperature=config.rating_temperature,
+            most=config.most_captions,
+        )
+    else:
+        annotator = LanguageModelAnnotator(
+            make_prompt(config),
+            make_model,
+            cache,
+            source=source,
+            options=options,
+            logdir=config.logdir,
+        )
+    annotator.tie_share = config.ties.get("tie_share")
+    return annotator
+
+
+def conversations_about(config: AnnotationConfig) -> Callable[[Captioned], Conversations]:
+    """What would be asked about a pair: conversations, by the key of their answer."""
+    options = asking_options(config)
+    if config.rating:
+        prompt = make_rating_prompt(config)
+        return lambda pair: {
+            answer_key(text): [prompt.conversation(text)] for text in (pair.first, pair.second)
+        }
+    mode = options.mode(make_prompt(config))
+
+    def ask(pair: Captioned) -> Conversations:
+        question = options.question(pair)
+        turned = question.pairs[0][1]  # the pair as the dataset has it comes first
+        asked = {swapped: mode.open(question, swapped) for swapped in mode.orders}
+        return {question.key: [asked[turned], *(asked[o] for o in asked if o != turned)]}
+
+    return ask
 
 
 def open_cache(config: AnnotationConfig) -> AnswerCache:
     """The answers that runs with the same prompt, model and sampling have got so far."""
     root = config.cache_dir or config.directory / "preference" / "answers"
     earlier = [_digest(_asked(config))]  # versions that kept labels without what was answered
-    if not config.direct:  # and those that took the beginning of direct answers for a part of it
+    if (
+        config.answer_mode == "chain_of_thought"
+    ):  # and those that took the beginning of direct answers for a part of it
         prompt = make_prompt(config)  # shipped ones ended in a quote
         earlier += [
             _digest(_asked(config) | {"prompt": prompt.asked_digest(prompt.direct_prefill + end)})
@@ -177,13 +226,16 @@ def open_cache(config: AnnotationConfig) -> AnswerCache:
 
 def _asked(config: AnnotationConfig) -> dict[str, Any]:
     source = describe_source(config)
-    return {key: value for key, value in source.items() if key not in ("tie_margin", "min_mass")}
+    return {key: value for key, value in source.items() if key not in AFTERWARDS}
 
 
 def _asked_digest(config: AnnotationConfig) -> str:
     """A name for all that the model is asked, beside the captions, and how it samples."""
-    prompt = make_prompt(config)
-    digest = prompt.asked_digest(*([prompt.direct_prefill] if config.direct else []))
+    if config.rating:
+        digest = make_rating_prompt(config).asked_digest
+    else:
+        prompt = make_prompt(config)
+        digest = prompt.asked_digest(*([prompt.direct_prefill] if config.direct else []))
     return _digest(_asked(config) | {"prompt": digest})
 
 
@@ -193,7 +245,7 @@ def _digest(content: dict[str, Any]) -> str:
 
 def describe_source(config: AnnotationConfig) -> dict[str, Any]:
     """All that the labels depend on beside the dataset: provenance, and the cache's key."""
-    prompt = make_prompt(config)
+    prompt = make_rating_prompt(config) if config.rating else make_prompt(config)
     source: dict[str, Any] = {
         "type": "llm",
         "model": _identify_model(config),
@@ -210,8 +262,10 @@ def describe_source(config: AnnotationConfig) -> dict[str, Any]:
     for name in ("extra_body", "chat_template_kwargs"):
         value = json_object(name.replace("_", "-"), getattr(config, name))
         source |= {name: value} if value else {}
-    if config.direct:
-        return source | {"tie_margin": config.tie_margin, "min_mass": config.min_mass}
+    if config.rating:
+        source |= {"rating_temperature": config.rating_temperature}
+    if config.direct or config.rating:
+        return source | {**config.ties, "min_mass": config.min_mass}
     return source | {"sampling": {name: getattr(config, name) for name in SAMPLING}}
 
 

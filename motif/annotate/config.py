@@ -75,17 +75,38 @@ class AnnotationConfig:
     timeout: float = option(600.0, "seconds until a request to a server counts as failed")
     server_patience: float = option(300.0, "seconds to wait for a server that went away")
 
-    prompt_version: str = option("default", "wording: default, reworded or short")
+    prompt_version: str | None = option(
+        None, "wording: default, reworded or short; for ratings: rating or rating_reworded"
+    )
     prompt_file: Path | None = option(None, "your own prompts (docs/annotation.md has the format)")
     system_prompt: bool = option(True, "send the system prompt (the release ends up sending none)")
     use_messages: bool = option(True, "describe an observation by its message")
     use_blstats: bool = option(False, "add the bottom line's status to each message")
-    answer_mode: Literal["chain_of_thought", "direct"] = option(
-        "chain_of_thought", "free reasoning, or the probabilities of one answer token"
+    answer_mode: Literal["chain_of_thought", "direct", "rating"] = option(
+        "chain_of_thought",
+        "free reasoning about a pair, or the probabilities of one answer token (direct), or each "
+        "distinct message rated once by one token, and ratings compared (rating)",
     )
-    tie_margin: float = option(0.1, "direct: a tie if the two sides' probabilities differ by less")
-    top_logprobs: int = option(20, "direct: candidates asked for; some servers give at most 5")
-    min_mass: float = option(0.5, "direct: unknown if the three answers cover less probability")
+    tie_margin: float | None = option(
+        None,
+        "direct: a tie if the two sides' probabilities differ by less (default: 0.1); rating: if "
+        "the ratings do",
+    )
+    tie_share: float | None = option(
+        None, "instead: this share of the pairs, the least decided, are ties (rating: 0.1)"
+    )
+    rating_temperature: float = option(
+        1.0, "rating: what differences are divided by, in the probabilities"
+    )
+    most_captions: int | None = option(
+        None, "rating: only so many captions, the commonest; pairs with another stay unknown"
+    )
+    top_logprobs: int = option(
+        20, "direct, rating: candidates asked for; some servers give at most 5"
+    )
+    min_mass: float = option(
+        0.5, "direct, rating: unknown if the answers in question cover less probability"
+    )
     temperature: float | None = option(
         0.1, "of sampling; the paper's value, as the next three; none: not sent", type=or_none
     )
@@ -122,14 +143,14 @@ class AnnotationConfig:
                 "your own is named module:Name"
             )
         counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq first"
-        counts += " max_new_tokens top_logprobs"
+        counts += " max_new_tokens top_logprobs most_captions"
         amounts = "temperature top_k tie_margin min_mass server_patience price_in price_out"
         least = dict.fromkeys(counts.split(), 1) | dict.fromkeys(amounts.split(), 0)
         for name, bound in least.items():
             value = getattr(self, name)
             if value is not None and value < bound:
                 raise ConfigError(f"--{name} must be at least {bound}, but is {value}")
-        for name in ("timeout", "rate"):
+        for name in ("timeout", "rate", "rating_temperature"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"--{name} must be above 0, but is {value}")
@@ -145,6 +166,20 @@ class AnnotationConfig:
                 "--no_dedupe asks the same twice, and a batch knows a request by what it asks; "
                 "leave it out, or take --backend openai"
             )
+        if self.tie_share is not None and not (
+            0 <= self.tie_share <= 1
+            and self.tie_margin is None
+            and self.answer_mode != "chain_of_thought"
+        ):
+            raise ConfigError(
+                f"--tie-share {self.tie_share}: a share, 0 to 1, with --answer-mode direct or "
+                "rating, and without --tie-margin"
+            )
+        if self.rating and (self.no_dedupe or self.logdir is not None):
+            raise ConfigError(
+                "--answer-mode rating rates each message once, whatever its pairs: it takes no "
+                "--no-dedupe and no --logdir (<annotator>.ratings.csv is what there is to see)"
+            )
         if not (self.use_messages or self.use_blstats):
             raise ConfigError("nothing to describe: --use_messages and --use_blstats are both off")
         if re.search(r"[/\\\0]|^\.|^$", self.annotator) or not self.annotator.isprintable():
@@ -154,6 +189,25 @@ class AnnotationConfig:
     def direct(self) -> bool:
         """Whether one answer token's probabilities are asked for, and no reasoning."""
         return self.answer_mode == "direct"
+
+    @property
+    def rating(self) -> bool:
+        """Whether messages are rated, and not pairs asked about."""
+        return self.answer_mode == "rating"
+
+    @property
+    def ties(self) -> dict[str, float]:
+        """The rule that makes ties, by its flag: provenance, too."""
+        if self.tie_share is not None or (self.rating and self.tie_margin is None):
+            return {"tie_share": 0.1 if self.tie_share is None else self.tie_share}
+        return {"tie_margin": 0.1 if self.tie_margin is None else self.tie_margin}
+
+    @property
+    def wording(self) -> str:
+        """The prompt's name."""
+        if self.prompt_file is not None:
+            return self.prompt_file.stem
+        return self.prompt_version or ("rating" if self.rating else "default")
 
     @property
     def model_name(self) -> str:
@@ -173,9 +227,9 @@ class AnnotationConfig:
             return self.annotator_type.rpartition(":")[2].lower()
         model = _name_of(self.model) if self.model else f"llama{self.llm_size}b"
         seen = ("msg_" if self.use_messages else "") + ("minbl_" if self.use_blstats else "")
-        version = self.prompt_file.stem if self.prompt_file else self.prompt_version
-        direct = "_direct" if self.direct else ""
-        return f"{model}_{seen}{self.goal_key}_{version}{direct}"
+        mode = "" if self.answer_mode == "chain_of_thought" else f"_{self.answer_mode}"
+        mode = "" if self.wording.startswith(mode[1:]) else mode
+        return f"{model}_{seen}{self.goal_key}_{self.wording}{mode}"
 
 
 def _name_of(model: str) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from motif.annotate.cache import AnswerCache
 from motif.annotate.captions import Captioned
-from motif.annotate.chat import ChatModel, Reply, Request
-from motif.annotate.language_model import AskingOptions
-from motif.annotate.modes import Mode
+from motif.annotate.chat import ChatModel, Message, Reply, Request
 
 TRIAL_PROMPTS = 64  # enough to fill a small engine, few enough to wait for
 CHARACTERS_PER_TOKEN = 4  # of English prose, roughly; used only without a trial
@@ -83,8 +81,7 @@ class Estimate:
 
 def estimate(
     captioned: Iterator[Captioned],
-    options: AskingOptions,
-    mode: Mode,
+    conversations: Callable[[Captioned], Mapping[bytes, list[list[Message]]]],
     make_model: Callable[[], ChatModel] | None,
     cache: AnswerCache,
     *,
@@ -93,6 +90,7 @@ def estimate(
     """Count what would be asked; measure the speed on some of it, unless ``rate`` is given.
 
     Args:
+        conversations: what would be asked about a pair, by the key of the answer.
         make_model: for the trial; None: there can be none.
         rate: prompts per second.
     """
@@ -105,15 +103,16 @@ def estimate(
             if pair.first == pair.second:
                 counted.ties += 1
                 continue
-            question = options.question(pair)
-            if cache.get(question.key) is not None:
-                counted.answered += 1
-            elif seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (question.key,)).rowcount:
-                for swapped in mode.orders:
-                    turns = mode.open(question, swapped)
+            asked = conversations(pair)
+            asked = {key: asked[key] for key in asked if cache.get(key) is None}
+            counted.answered += not asked
+            for key, about in asked.items():
+                if not seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount:
+                    continue
+                for turns in about:
                     counted.prompts += 1
                     counted.characters += sum(len(turn["content"]) for turn in turns)
-                    trial.append(Request(len(trial), turns, swapped))
+                    trial.append(Request(len(trial), turns))
                 del trial[TRIAL_PROMPTS:]
     if rate is None and trial and make_model is not None:
         _try_out(counted, trial, make_model())

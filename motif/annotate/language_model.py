@@ -21,6 +21,7 @@ from motif.annotate.chat import (
     Reply,
     Request,
 )
+from motif.annotate.misses import Misses
 from motif.annotate.modes import NO_PROBABILITIES, ChainOfThought, Direct, Mode, Question
 from motif.annotate.prompt import Prompt
 from motif.annotate.refusals import explain_refusal
@@ -31,8 +32,6 @@ from motif.types import AnyArray, IndexArray
 
 BLOCK = 4096  # labels handed on at once
 PAIRS_PER_PROMPT = 8  # at most so many are read ahead for each prompt that may be under way
-MOST_REFUSED = 32  # prompts in a row; then it is not about these prompts
-MOST_UNDECIDED = 64  # answers; if there is no decision by then, none will come
 TIE_PROBABILITIES = np.array([0.0, 0.0, 1.0, np.nan])
 MIRRORED = (Preference.SECOND, Preference.FIRST, Preference.TIE, Preference.UNKNOWN)
 
@@ -124,8 +123,7 @@ class LanguageModelAnnotator(Annotator):
         self._waiting: dict[bytes, Question] = {}
         self._under_way: dict[int, tuple[Question, Request]] = {}  # by tag
         self._next_tag = 0
-        self._decided = self._undecided = 0  # of the questions that the model answered
-        self._refused, self._refusal = 0, ""  # how many in a row, and the last reason
+        self._misses = Misses()
         self._left_open = 0  # pairs
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
@@ -147,8 +145,8 @@ class LanguageModelAnnotator(Annotator):
                         continue
                     if self._left_open:
                         raise OpenRequestsError(f"{self._left_open:,} pairs wait for answers")
-                    if self._refusal and not len(self.cache):  # nobody ever got an answer
-                        raise ModelError(explain_refusal(self._refusal))
+                    if self._misses.refusal and not len(self.cache):  # nobody ever got an answer
+                        raise ModelError(explain_refusal(self._misses.refusal))
                     return
                 model = self._loaded_model()
                 for reply in model.collect():
@@ -174,9 +172,7 @@ class LanguageModelAnnotator(Annotator):
         self, captioned: Iterator[Captioned], settled: _Settled
     ) -> Generator[Answers, None, bool]:
         """Ask about new pairs until the window is full; the value says whether none are left."""
-        room = self.options.window // len(self._mode.orders) or 1
-        if not self._decided:  # until one answer was understood, few are paid for
-            room = min(room, MOST_UNDECIDED - self._undecided)
+        room = self._misses.room(self.options.window // len(self._mode.orders) or 1)
         for _ in range(PAIRS_PER_PROMPT * self.options.window):
             if len(self._waiting) >= room:
                 return False
@@ -231,15 +227,13 @@ class LanguageModelAnnotator(Annotator):
             return
         if reply.left_open:
             self._left_open += len(question.pairs)
-            self._refused = 0
+            self._misses.refused("")
             del self._waiting[question.key]
             return
         question.tokens += reply.new_tokens
         question.tokens_read += reply.prompt_tokens
         more = self._mode.hear(question, reply, request.swapped, model.max_model_len)
-        self._refused = self._refused + 1 if question.refused else 0
-        if self._refused == MOST_REFUSED:
-            raise ModelError(explain_refusal(question.refused))
+        self._misses.refused(question.refused)
         if more is not None:
             self._ask(question, more, request.swapped)
             return
@@ -252,7 +246,6 @@ class LanguageModelAnnotator(Annotator):
         if question.refused:
             pairs = [index for index, _ in question.pairs]
             settled.refused.setdefault(question.refused, []).extend(pairs)
-            self._refusal = question.refused
         else:
             self.cache.put(question.key, answer)
             known = self._mode.read(answer)
@@ -262,11 +255,7 @@ class LanguageModelAnnotator(Annotator):
         if question.refused:
             return
         decided = known is not None and known[0] != Preference.UNKNOWN
-        self._decided += decided
-        self._undecided += not decided
-        if self._undecided == MOST_UNDECIDED and not self._decided:
-            problem = self._mode.no_decision(reply)
-            raise ModelError(f"none of the first {MOST_UNDECIDED} answers {problem}")
+        self._misses.decided(decided, lambda: self._mode.no_decision(reply))
 
     def _label(
         self, question: Question, known: tuple[Preference, AnyArray] | None, settled: _Settled

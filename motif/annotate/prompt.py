@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-import yaml
-
 from motif.annotate.chat import Message
+from motif.annotate.prompt_file import PromptFile
 from motif.errors import ConfigError
 from motif.games.game import find_game
 
@@ -69,9 +68,26 @@ def answer_ends(prefill: str) -> list[str]:
     return [*ANSWER_ENDS, *(space + end for end in closing for space in ("", " ", "\n"))]
 
 
-def prompt_versions(folder: Path) -> list[str]:
-    """Names of the wordings in a game's folder of prompts."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+def prompt_versions(folder: Path, *, rating: bool = False) -> list[str]:
+    """Names of the wordings in a game's folder of prompts: of pairs, or those that rate."""
+    names = (path.stem for path in folder.glob("*.yaml"))
+    return sorted(name for name in names if name.startswith("rating") == rating)
+
+
+def shipped_prompt(version: str, *, game: str = "nethack", rating: bool = False) -> Path:
+    """The file of one of a game's own wordings.
+
+    Raises:
+        ConfigError: there is no such version.
+    """
+    folder = find_game(game).prompts
+    versions = prompt_versions(folder, rating=rating)
+    if version not in versions:
+        raise ConfigError(
+            f"no prompt version {version!r}{' that rates' if rating else ''}; there are: "
+            f"{', '.join(versions)}; for your own wording use --prompt-file FILE"
+        )
+    return folder / f"{version}.yaml"
 
 
 def load_prompt(path: Path, goal_key: str, *, system_prompt: bool = True) -> Prompt:
@@ -81,20 +97,15 @@ def load_prompt(path: Path, goal_key: str, *, system_prompt: bool = True) -> Pro
         ConfigError: the file is missing, is no YAML, lacks a key, or has a wrong one, a wrong
             placeholder or pattern (the message names the line); or it has no such goal.
     """
-    document = _Document(path)
-    document.refuse_other_keys({*TEXTS, "goals"})
+    document = PromptFile(path, (*TEXTS, "goals"))
     texts = {key: document.text(key) for key in TEXTS}
     goals = document.texts("goals")
-    document.check_placeholders("template", texts["template"])
-    document.check_pattern("answer_pattern", texts["answer_pattern"], texts["direct_prefill"])
-    if goal_key not in goals:
-        raise ConfigError(
-            f"no goal {goal_key!r} in {path}, line {document.line('goals')}; "
-            f"there are: {', '.join(goals)}"
-        )
+    goal = document.goal(goals, goal_key)
+    _check_placeholders(document, "template", texts["template"])
+    _check_pattern(document, "answer_pattern", texts["answer_pattern"], texts["direct_prefill"])
     # Only $goal is filled in here; the captions' own text is substituted later, and never scanned.
     kept = {"caption_1": "${caption_1}", "caption_2": "${caption_2}"}
-    goal = goals[goal_key].strip().replace("$", "$$")
+    goal = goal.replace("$", "$$")
     template = _tidy(Template(_escape_twice(texts["template"])).substitute(goal=goal, **kept))
     return Prompt(
         version=texts["version"].strip(),
@@ -114,22 +125,16 @@ def load_shipped_prompt(
     Raises:
         ConfigError: there is no such version or goal.
     """
-    folder = find_game(game).prompts
-    versions = prompt_versions(folder)
-    if version not in versions:
-        raise ConfigError(
-            f"no prompt version {version!r}; there are: {', '.join(versions)}; "
-            "for your own wording use --prompt-file FILE"
-        )
-    return load_prompt(folder / f"{version}.yaml", goal_key, system_prompt=system_prompt)
+    return load_prompt(shipped_prompt(version, game=game), goal_key, system_prompt=system_prompt)
 
 
 def goal_sentence(version: str, goal_key: str, *, game: str) -> str:
     """A goal of one of a game's own wordings; empty if there is none such."""
-    folder = find_game(game).prompts
-    if version not in prompt_versions(folder):
+    path = find_game(game).prompts / f"{version}.yaml"
+    if not path.is_file():
         return ""
-    return _Document(folder / f"{version}.yaml").texts("goals").get(goal_key, "").strip()
+    goals = PromptFile(path, (*TEXTS, "goals", "ratings", "examples")).texts("goals")
+    return goals.get(goal_key, "").strip()
 
 
 def _escape_twice(template: str) -> str:
@@ -142,115 +147,39 @@ def _tidy(template: str) -> str:
     return re.sub(r"[ \t]+$", "", template, flags=re.MULTILINE).strip()
 
 
-class _Document:
-    """A YAML mapping whose errors name their line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            content = path.read_text(encoding="utf-8")
-            root = yaml.compose(content, Loader=yaml.SafeLoader)
-        except OSError as error:
-            raise ConfigError(f"cannot read the prompt file {path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"the prompt file {path} is not UTF-8 text") from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = mark.line + 1 if mark else 1
-            problem = getattr(error, "problem", None) or "not valid"
-            raise ConfigError(f"{path}, line {line}: no valid YAML: {problem}") from None
-        except (ValueError, RecursionError) as error:  # of the parser's own
-            raise ConfigError(f"{path}, line 1: no valid YAML: {error}") from None
-        if not isinstance(root, yaml.MappingNode):
-            raise ConfigError(f"{path}, line 1: a mapping with the keys {', '.join(TEXTS)}, goals")
-        for key, _ in root.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise self.error(key.start_mark.line + 1, "a key must be a word")
-        self._refuse_repeated_keys(root)
-        self.nodes: dict[str, yaml.Node] = {key.value: value for key, value in root.value}
-        self.key_lines: dict[str, int] = {
-            key.value: key.start_mark.line + 1 for key, _ in root.value
-        }
-        self.last_line = len(content.splitlines())
-
-    def line(self, key: str) -> int:
-        return self.key_lines[key]
-
-    def error(self, line: int, problem: str) -> ConfigError:
-        return ConfigError(f"{self.path}, line {line}: {problem}")
-
-    def _node(self, key: str) -> yaml.Node:
-        if key not in self.nodes:
-            raise self.error(self.last_line, f"the file ends without the key {key!r}")
-        return self.nodes[key]
-
-    def text(self, key: str) -> str:
-        node = self._node(key)
-        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
-            raise self.error(self.line(key), f"{key!r} must be a text")
-        return str(node.value)
-
-    def texts(self, key: str) -> dict[str, str]:
-        node = self._node(key)
-        if not isinstance(node, yaml.MappingNode) or not node.value:
-            raise self.error(self.line(key), f"{key!r} must map names to texts")
-        for name, value in node.value:
-            if not (isinstance(name, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)):
-                raise self.error(name.start_mark.line + 1, f"{name.value!r} must be a text")
-        self._refuse_repeated_keys(node)
-        return {name.value: str(value.value) for name, value in node.value}
-
-    def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise self.error(key.start_mark.line + 1, f"{key.value!r} is there twice")
-            seen.add(key.value)
-
-    def refuse_other_keys(self, known: set[str]) -> None:
-        for key, line in self.key_lines.items():
-            if key not in known:
-                raise self.error(line, f"unknown key {key!r}; known: {', '.join(sorted(known))}")
-
-    def check_placeholders(self, key: str, text: str) -> None:
-        found = set()
-        for match in Template.pattern.finditer(text):
-            name = match["named"] or match["braced"]
-            if name in PLACEHOLDERS:
-                found.add(name)
-            elif match["escaped"] is None:
-                wrong = text[match.start() :].split()[0]
-                raise self.error(
-                    self._line_of(key, text, match.start()),
-                    f"{wrong!r} is no placeholder; there are $goal, $caption_1, $caption_2, "
-                    "and $$ for a dollar sign",
-                )
-        missing = [name for name in PLACEHOLDERS if name not in found]
-        if missing:
-            raise self.error(self.line(key), f"{key!r} lacks the placeholder ${missing[0]}")
-
-    def check_pattern(self, key: str, pattern: str, prefill: str) -> None:
-        """It must be an expression with one group that finds each answer after ``prefill``."""
-        try:
-            expression = re.compile(pattern.strip(), re.IGNORECASE)
-            groups = expression.groups
-        except (re.error, RecursionError, OverflowError) as error:
-            raise self.error(self.line(key), f"{key!r} is no regular expression: {error}") from None
-        if groups != 1:
-            raise self.error(
-                self.line(key), f"{key!r} must have one group, around 1|2|none, but has {groups}"
+def _check_placeholders(file: PromptFile, key: str, text: str) -> None:
+    found = set()
+    for match in Template.pattern.finditer(text):
+        name = match["named"] or match["braced"]
+        if name in PLACEHOLDERS:
+            found.add(name)
+        elif match["escaped"] is None:
+            wrong = text[match.start() :].split()[0]
+            raise file.error(
+                file.line_of(key, text, match.start()),
+                f"{wrong!r} is no placeholder; there are $goal, $caption_1, $caption_2, "
+                "and $$ for a dollar sign",
             )
-        for answer in ANSWERS:
-            said = [f"{prefill}{answer}{end}" for end in answer_ends(prefill)]
-            found = {match[1].lower() for text in said if (match := expression.search(text))}
-            if answer not in found:
-                raise self.error(
-                    self.line(key), f"{key!r} does not find the answer {answer} in {said[0]!r}"
-                )
+    missing = [name for name in PLACEHOLDERS if name not in found]
+    if missing:
+        raise file.error(file.line(key), f"{key!r} lacks the placeholder ${missing[0]}")
 
-    def _line_of(self, key: str, text: str, position: int) -> int:
-        """The file's line of a place in a text (of its first line, unless it is a | block)."""
-        node = self.nodes[key]
-        first = int(node.start_mark.line) + 1
-        is_block = isinstance(node, yaml.ScalarNode) and node.style == "|"
-        return first + 1 + text.count("\n", 0, position) if is_block else first
+
+def _check_pattern(file: PromptFile, key: str, pattern: str, prefill: str) -> None:
+    """It must be an expression with one group that finds each answer after ``prefill``."""
+    try:
+        expression = re.compile(pattern.strip(), re.IGNORECASE)
+        groups = expression.groups
+    except (re.error, RecursionError, OverflowError) as error:
+        raise file.error(file.line(key), f"{key!r} is no regular expression: {error}") from None
+    if groups != 1:
+        raise file.error(
+            file.line(key), f"{key!r} must have one group, around 1|2|none, but has {groups}"
+        )
+    for answer in ANSWERS:
+        said = [f"{prefill}{answer}{end}" for end in answer_ends(prefill)]
+        found = {match[1].lower() for text in said if (match := expression.search(text))}
+        if answer not in found:
+            raise file.error(
+                file.line(key), f"{key!r} does not find the answer {answer} in {said[0]!r}"
+            )

@@ -7,13 +7,13 @@ from collections import Counter
 
 import numpy as np
 
-from motif.annotate.annotator import ASKED_AGAIN, Annotator, annotate_chunk
+from motif.annotate.annotator import ASKED_AGAIN, Annotator, annotate_chunk, share_ties
 from motif.annotate.assemble import (
     asking_options,
     batch_folder,
+    conversations_about,
     make_chat_model,
     make_language_model_annotator,
-    make_prompt,
     open_cache,
     request_files_name,
 )
@@ -35,6 +35,8 @@ from motif.preference.chunk import PreferenceChunk
 from motif.preference.label_set import find_probabilities, load_preferences
 from motif.preference.labels import Preference, count_labels
 from motif.types import IndexArray
+
+MOST_TIES = 0.5  # of the labels; above, the judge hardly judges
 
 
 def make_annotator(config: AnnotationConfig) -> Annotator:
@@ -80,6 +82,9 @@ def annotate(config: AnnotationConfig) -> int:
             folder, name = batch_folder(config), request_files_name(config)
             print(next_steps(folder, name, config.model_name, config.max_model_len))
             return EXIT_OPEN
+        beside = None if missing else annotator.publish(pairs, chunk.path)
+    if beside:
+        print("for people to read:", beside)
     if config.backend == "batch":
         remove_requests(batch_folder(config), request_files_name(config))
     report(config, annotator, pairs, chunk, missing)
@@ -99,10 +104,13 @@ def reparse(config: AnnotationConfig) -> int:
         for answers in annotator.annotate(pairs, np.arange(len(pairs))):
             after[answers.indices] = answers.labels
             if probabilities is not None and answers.probabilities is not None:
-                probabilities[answers.indices] = answers.probabilities
+                columns = answers.probabilities.shape[1]
+                probabilities[answers.indices, :columns] = answers.probabilities
     with PreferenceChunk(
         pairs, config.annotator, annotator.source, ignore_existing=True, probabilities=kept
     ) as chunk:
+        if annotator.tie_share is not None and probabilities is not None:
+            after = share_ties(after, probabilities, annotator.tie_share)
         chunk.labels[:] = after
         if chunk.probabilities is not None and probabilities is not None:
             chunk.probabilities[:] = probabilities
@@ -135,6 +143,11 @@ def report(
     for reason, indices in read_json(chunk.path.with_suffix(".json")).get("refused", {}).items():
         print(f"unknown for want of an answer: {len(indices):,}, the first pair {min(indices)}:")
         print(f"  {printable(reason)} (all are listed in {chunk.path.with_suffix('.json')})")
+    if counts["tie"] > MOST_TIES * len(pairs) and config.annotator_type == "llama":
+        print(
+            f"warning: {counts['tie'] / len(pairs):.0%} are ties, which teach little: ask a "
+            "larger model, or, with --answer-mode direct or rating, name a --tie-share"
+        )
     why = annotator.why_unknown()
     if config.first and config.first < len(pairs):
         print(f"pairs after the first {config.first:,} are asked by this command without --first")
@@ -148,13 +161,13 @@ def report(
 
 def show_prompt(config: AnnotationConfig, index: int) -> int:
     """Print what would be sent for one pair, and stop."""
-    options, mode = asking_options(config), asking_options(config).mode(make_prompt(config))
+    options = asking_options(config)
     pairs = PairsDataset(config.directory, options.keys)
     if not 0 <= index < len(pairs):
         raise ConfigError(f"--show-prompt {index}: the pairs are 0 to {len(pairs) - 1}")
     (pair,) = options.captioned(pairs, np.array([index]))
-    question = options.question(pair)
-    print(show_turns(mode.open(question, question.pairs[0][1])), end="")
+    for first, *_ in conversations_about(config)(pair).values():
+        print(show_turns(first), end="")
     if pair.first == pair.second:
         print("(both captions are the same: this pair is a tie, the model is not asked)")
     return 0
@@ -164,14 +177,13 @@ def print_estimate(config: AnnotationConfig) -> int:
     """Print how much there is to ask and what it costs, and stop."""
     if config.annotator_type != "llama":
         raise ConfigError("--estimate is for language models; the other annotators take seconds")
-    options, mode = asking_options(config), asking_options(config).mode(make_prompt(config))
+    options = asking_options(config)
     pairs = PairsDataset(config.directory, options.keys)
     captioned = options.captioned(pairs, _indices_to_label(config, pairs))
     with contextlib.closing(open_cache(config)) as cache:
         counted = estimate(
             captioned,
-            options,
-            mode,
+            conversations_about(config),
             None if config.backend == "batch" else lambda: make_chat_model(config),
             cache,
             rate=config.rate,

@@ -65,7 +65,7 @@ def test_rules_are_judged(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert said.startswith("rules_msg_defaultgoal, 60 pairs in both orders\n")
     assert "0 tokens read and 0 written" in said
     told = json.loads(output.read_text())
-    assert told["all"]["right"] > 0.9
+    assert told["all"]["right"] > 0.8
     assert told["shown_first"]["first"] == 0.5
     assert len(told["answers"]) == told["all"]["pairs"] == 60
     assert np.mean([answer["right"] for answer in told["answers"]]) == told["all"]["right"]
