@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from motif.annotate.captions import caption
 from motif.archive.unpack import open_archive
+from motif.messages import printable
 from motif.preference.label_set import label_sets
-from motif.preference.labels import count_labels
+from motif.preference.labels import Preference, count_labels
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "preference"
@@ -23,15 +26,22 @@ def archive():
         yield opened
 
 
+LANGUAGE_MODELS = {
+    name
+    for name in label_sets(SHIPPED)
+    if json.loads((SHIPPED / f"{name}.json").read_text())["source"]["type"] == "llm"
+}
+
+
 @pytest.mark.parametrize("annotator", label_sets(SHIPPED))
-def test_a_shipped_label_set_is_the_archive_s(annotator, archive):
+def test_a_shipped_label_set_belongs_to_the_archive(annotator, archive):
     labels = np.load(SHIPPED / f"{annotator}.npy")
     provenance = json.loads((SHIPPED / f"{annotator}.json").read_text())
     assert labels.dtype == np.int8
     assert labels.shape == (provenance["pairs"],)
     assert provenance["counts"] == count_labels(labels)
     assert f"fingerprint {provenance['dataset']}" in archive.comment.decode()
-    for suffix in (".npy", ".json"):
+    for suffix in (".npy", ".json") if annotator not in LANGUAGE_MODELS else ():
         packed = archive.read(f"motif_dataset/preference/{annotator}{suffix}")
         assert packed == (SHIPPED / f"{annotator}{suffix}").read_bytes()
 
@@ -39,7 +49,27 @@ def test_a_shipped_label_set_is_the_archive_s(annotator, archive):
 @pytest.mark.skipif(not list(ZIPPED.glob("motif_dataset_part_*")), reason="no archive is shipped")
 def test_the_archive_s_label_sets_are_shipped(archive):
     packed = [Path(name) for name in archive.namelist() if "/preference/" in name]
-    assert sorted(path.stem for path in packed if path.suffix == ".npy") == label_sets(SHIPPED)
+    sets = {path.stem for path in packed if path.suffix == ".npy"}
+    assert sets == set(label_sets(SHIPPED)) - LANGUAGE_MODELS
+
+
+@pytest.mark.parametrize("annotator", sorted(LANGUAGE_MODELS))
+def test_a_language_model_s_labels_follow_its_ratings(annotator, archive):
+    """Of the least decided a share are ties; of all others the higher rating is preferred."""
+    source = json.loads((SHIPPED / f"{annotator}.json").read_text())["source"]
+    assert len(source["model"]["converted_from"]["sha256"]) == 64
+    with (SHIPPED / f"{annotator}.ratings.csv").open(newline="") as file:
+        ratings = {row["caption"]: float(row["rating"]) for row in csv.DictReader(file)}
+    with archive.open("motif_dataset/data/message.npy") as file:
+        messages = np.lib.format.read_array(file)
+    labels = np.load(SHIPPED / f"{annotator}.npy")
+    assert (labels == Preference.TIE).mean() >= source["tie_share"]
+    for index in range(0, len(labels), 97):
+        first, second = (printable(caption(side)) for side in messages[index])
+        if first not in ratings or second not in ratings:
+            assert labels[index] in (Preference.UNKNOWN, Preference.TIE)
+        elif labels[index] != Preference.TIE:
+            assert (ratings[first] > ratings[second]) == (labels[index] == Preference.FIRST)
 
 
 def test_every_label_set_has_its_provenance():

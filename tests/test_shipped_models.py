@@ -20,7 +20,7 @@ SHIPPED = {
 }
 REWARDS = [name for name, content in SHIPPED.items() if content["kind"] == "reward"]
 POLICIES = [name for name, content in SHIPPED.items() if content["kind"] == "policy"]
-MOST_BYTES = 24_000_000  # of all of them
+MOST_BYTES = 26_000_000  # of all of them
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -37,6 +37,7 @@ class Annotator(Protocol):
     keys: tuple[str, ...]  # the dataset's arrays that it reads
     keeps_probabilities: bool = False  # whether its answers have them
     seconds_to_load: float = 0.0  # so far
+    served: Mapping[str, Any] = MappingProxyType({})  # what a server tells of its model's weights
     tie_share: float | None = None  # of the pairs, the least decided: they become ties
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
@@ -99,7 +100,7 @@ def annotate_chunk(
             if since_flush >= flushing_freq:
                 chunk.flush()
                 since_flush = 0
-    chunk.served |= getattr(annotator, "served", {})
+    chunk.served |= annotator.served
     if annotator.tie_share is not None and chunk.probabilities is not None:
         chunk.labels[:] = share_ties(chunk.labels, chunk.probabilities, annotator.tie_share)
     return chunk.finish()

@@ -116,7 +116,6 @@ class LanguageModelAnnotator(Annotator):
         self.cache, self.source, self.options, self.logdir = cache, source, options, logdir
         self.keys = options.keys
         self.keeps_probabilities = options.direct
-        self.served: Mapping[str, Any] = {}  # what a server tells of its model's weights
         self._mode = options.mode(prompt)
         self._make_model = make_model
         self._model: ChatModel | None = None

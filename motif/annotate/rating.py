@@ -123,6 +123,7 @@ class RatingAnnotator(Annotator):
         started = time.perf_counter()
         model, under_way, waiting = self._make_model(), dict[int, str](), enumerate(wanted)
         self.seconds_to_load += time.perf_counter() - started
+        self.served = getattr(model, "served", {})
         with (
             contextlib.closing(model),
             tqdm(total=len(wanted), unit="caption", desc="ratings", leave=False) as bar,
