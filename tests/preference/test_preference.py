@@ -509,11 +509,11 @@ def test_a_crash_while_merging_loses_nothing(pairs, monkeypatch, step, merged_be
 SLOW_ANNOTATOR = """
 import sys, time
 import numpy as np
-from motif.annotate.annotator import Answers, annotate_chunk
+from motif.annotate.annotator import Annotator, Answers, annotate_chunk
 from motif.pairs_dataset import PairsDataset
 from motif.preference.chunk import PreferenceChunk
 
-class Slow:
+class Slow(Annotator):
     source, keys = {"type": "test", "goal": "defaultgoal"}, ("message",)
     def annotate(self, pairs, indices):
         for index in indices.tolist():

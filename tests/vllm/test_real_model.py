@@ -51,7 +51,7 @@ def test_a_first_part_then_all_then_once_more_from_the_cache(
     make_pairs: MakePairs, converted: Path, mode: str
 ) -> None:
     pairs = make_pairs(PAIRS)
-    line = ["--answer-mode", mode, "--min-mass", "0.01"]
+    line = ["--answer-mode", mode, "--min-mass", "0.01", "--tie-margin", "0"]
     folder = pairs.directory / "preference"
     annotate(pairs, converted, *line, "--custom-annotator-string", "set", "--first", "4")
     part = np.load(folder / "set.npy")

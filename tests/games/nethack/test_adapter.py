@@ -25,6 +25,8 @@ def test_it_is_found_by_its_name_and_has_the_tasks_of_the_paper():
     assert game.rules.is_file()
     assert sorted(path.stem for path in game.prompts.glob("*.yaml")) == [
         "default",
+        "rating",
+        "rating_reworded",
         "reworded",
         "short",
     ]
