@@ -83,7 +83,11 @@ class RatingAnnotator(Annotator):
             if self._left_open:
                 raise OpenRequestsError(f"{len(self._left_open):,} messages wait for answers")
         finally:
-            self._cache.close()
+            self.close()
+
+    def close(self) -> None:
+        """Free the cache; the model is freed as soon as all is rated."""
+        self._cache.close()
 
     def publish(self, pairs: PairsDataset, path: Path) -> Path:
         """Write ``<annotator>.ratings.csv`` beside the labels: all captions, best first."""
@@ -130,10 +134,9 @@ class RatingAnnotator(Annotator):
         ):
             while True:
                 room = self._misses.room(self.options.window) - len(under_way)
-                for tag, caption in [next(waiting, (-1, "")) for _ in range(max(room, 0))]:
-                    if tag >= 0:
-                        under_way[tag] = caption
-                        model.submit([Request(tag, self._prompt.conversation(caption))])
+                for tag, caption in islice(waiting, max(room, 0)):
+                    under_way[tag] = caption
+                    model.submit([Request(tag, self._prompt.conversation(caption))])
                 if not under_way:
                     break
                 replies = model.collect()
