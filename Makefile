@@ -5,10 +5,18 @@ VLLM_VENV ?= .venv-vllm
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-# nle 1.0.0 has wheels for Python 3.10 and 3.11.
-PYTHON ?= $(shell for p in python3.11 python3.10 python3 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2>/dev/null \
+# A stack for each Python: the old pins (nle 1.0.0) install in one line, on 3.10 and 3.11; the new
+# ones (nle 1.3) are for 3.11 to 3.13. docs/install.md has what was run on which.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
+STACK ?= $(shell for p in $(PY) $(PYTHON); do \
+	$$p -c 'import sys; print("old" if sys.version_info < (3, 12) else "new")' 2>/dev/null \
+	&& break; done)
+RL := $(if $(filter new,$(STACK)),rl-new,rl)
+STACK_old := nle 1.0.0, gymnasium 0.29, numpy 1
+STACK_new := nle 1.3.0, gymnasium 1.2, numpy 2
+SAMPLE_FACTORY := $(if $(filter new,$(STACK)),$(PIP) --no-deps sample-factory==2.1.1,true)
 
 # Without a GPU, torch's CPU build spares gigabytes of CUDA; where it can't be had, the plain package.
 TORCH_CPU ?= torch==2.13.0
@@ -28,7 +36,7 @@ quickstart: install  ## dataset, labels, reward, agent: 5 to 8 minutes on 2 core
 dataset: install  ## unpack the shipped dataset into motif_dataset
 	$(PY) -m scripts.unpack_dataset
 
-reproduce: install  ## the experiment: three methods, two tasks, three seeds; hours; it resumes
+reproduce: install  ## the experiment: five questions, 10 million frames a run; days on two cores, less with --subset; it resumes
 	$(PY) -m scripts.reproduce
 
 test: $(VENV)/installed-dev  ## run the tests but the slow ones: some 6 minutes on 2 idle cores
@@ -60,10 +68,12 @@ clean:  ## remove the environment and caches, not your runs
 	rm -rf $(VENV) $(VLLM_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.10 or 3.11 is needed (nle 1.0.0 has no wheels for others), \
-	but none was found; install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 10), (3, 11)) and \
-	"Python %d.%d: nle 1.0.0 has wheels for 3.10 and 3.11 only; name one with PYTHON=" % v)'
+	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11, 3.12 or 3.13 is needed, but none was found; \
+	install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; v, stack = sys.version_info[:2], "$(STACK)"; \
+	fits = dict(old=((3, 10), (3, 11)), new=((3, 11), (3, 12), (3, 13))); \
+	sys.exit(v not in fits.get(stack, ()) and "Python %d.%d with STACK=%s cannot work: old is for \
+	3.10 and 3.11, new for 3.11 to 3.13; name one with PYTHON= or STACK=" % (*v, stack))'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/torch: | $(VENV)/bin/python
@@ -74,13 +84,15 @@ $(VENV)/torch: | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed: setup.py | $(VENV)/torch
-	@echo "installing the toolkit …"
-	@$(PIP) -e '.[rl]'
+	@echo "installing the toolkit on the $(STACK) stack: $$($(PY) -V), $(STACK_$(STACK)) …"
+	@$(PIP) -e '.[$(RL)]'
+	@$(SAMPLE_FACTORY)
 	@touch $@
 
 $(VENV)/installed-dev: setup.py | $(VENV)/torch
-	@echo "installing the toolkit and what its tests need …"
-	@$(PIP) -e '.[dev]'
+	@echo "installing the toolkit and its tests on the $(STACK) stack: $$($(PY) -V), $(STACK_$(STACK)) …"
+	@$(PIP) -e '.[$(RL),test]'
+	@$(SAMPLE_FACTORY)
 	@touch $@ $(VENV)/installed
 
 # vLLM's CPU build does not install beside sample-factory, so it has an environment of its own. The

@@ -1,0 +1,3 @@
+from motif.cores import settle_threads
+
+settle_threads()  # as the commands do

@@ -7,6 +7,8 @@ Trains asynchronously, in turn:
 - ``reward_on``: scripts.main with the intrinsic reward (an untrained reward model: as fast as a
   trained one);
 - ``reward_off``: without it;
+- ``counts``, ``rnd``, ``noveld``, ``e3b``, where asked for: as ``reward_off``, with that bonus;
+- ``online``: a reward that is learnt while training, as a ranking, with the rules for a judge;
 - ``compact``: as ``reward_on``, with the compact policy in the place of the paper's;
 - ``plain``: benchmarks.plain_path, which draws in the environment and scores every message.
 
@@ -29,13 +31,17 @@ from benchmarks.training_run import measure, untrained_reward_model
 SETTINGS = "--num_workers 2 --num_envs_per_worker 32 --batch_size 2048 --reward_scale 0.1"
 SETTINGS += " --obs_scale 255.0 --extrinsic_reward 0.1 --decorrelate_experience_max_seconds 1"
 COMPACT = "--encoder_custom nle_compact_encoder --hidden_size 256"
+ONLINE = "--online ranking --annotator-type rules --llm_reward 0.1"
 VARIANTS = ("reward_on", "reward_off", "compact", "plain")
+BONUSES = ("counts", "rnd", "noveld", "e3b")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and print one JSON line at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument(
+        "--variants", nargs="+", choices=(*VARIANTS, "online", *BONUSES), default=VARIANTS
+    )
     parser.add_argument("--rounds", type=int, default=5, help="alternations")
     parser.add_argument("--frames", type=int, default=30_000, help="of one run")
     parser.add_argument("--flags", default="", help="further flags of scripts.main")
@@ -47,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in range(arguments.rounds):
             for name in arguments.variants:
                 flags = f"{SETTINGS} {arguments.flags} "
-                flags += "--llm_reward 0.0" if name == "reward_off" else reward
+                unpaid = name == "reward_off" or name in BONUSES
+                flags += "--llm_reward 0.0" if unpaid else ONLINE if name == "online" else reward
+                flags += f" --bonus {name} --bonus_reward 0.1" if name in BONUSES else ""
                 flags += f" {COMPACT}" if name == "compact" else ""
                 module = "benchmarks.plain_path" if name == "plain" else "scripts.main"
                 run = measure(folder, f"{name}_{number}", flags, arguments.frames, module)
@@ -64,15 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ratios(runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:
-    """CPU time a frame of the other variants, as multiples of that with the reward on."""
-    if "reward_on" not in runs:
-        return {}
+    """CPU time a frame of the other variants, as multiples of that with the reward on, or off."""
+    base = "reward_on" if "reward_on" in runs else "reward_off"
     return {
-        f"{name}_to_reward_on": round(
-            median(b["total"] / a["total"] for a, b in zip(runs["reward_on"], others)), 3
+        f"{name}_to_{base}": round(
+            median(b["total"] / a["total"] for a, b in zip(runs[base], others)), 3
         )
         for name, others in runs.items()
-        if name != "reward_on"
+        if name != base and base in runs
     }
 
 

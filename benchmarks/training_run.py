@@ -28,11 +28,13 @@ def untrained_reward_model(folder: Path) -> str:
 
 
 def process_parts(main: int) -> dict[str, list[psutil.Process]]:
-    """Processes by part: Sample Factory starts learner, inference, environments in turn."""
+    """Processes by part: a labeller, then Sample Factory's learner, inference, environments."""
     runner = psutil.Process(main)
     spawned = [one for one in runner.children() if "spawn_main" in " ".join(one.cmdline())]
     spawned.sort(key=lambda child: child.create_time())
+    labeller = [spawned.pop(0)] if "--online" in runner.cmdline() else []
     return {
+        "labeller": labeller,
         "learner": spawned[:1],
         "inference": spawned[1:2],
         "env": spawned[2:],

@@ -16,21 +16,25 @@ from motif.types import AnyArray
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it.
 
     On any exception the temporary file is removed and ``path`` is left as it was; an OSError that
     names no file, as that of a full disk, gets its name. The temporary file's name depends
     on ``path`` alone, so that what a killed process leaves goes with the next write. Two writers of
     one file need a lock (``motif.file_lock``).
+
+    Args:
+        sync: whether it must also survive a power cut, for which the disk is waited for.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if sync:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         if error.errno is not None and error.filename is None:

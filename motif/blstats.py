@@ -17,6 +17,7 @@ GOLD = 13
 EXPERIENCE_LEVEL = 18
 TURN = 20
 HUNGER = 21
+HUNGER_WORDS = ("Satiated", "", "Hungry", "Weak", "Fainting", "Fainted", "Starved")
 BRANCH, LEVEL = 23, 24  # of the dungeon, and the level's number inside it
 CONDITION = 25  # a bit for each of hallucination, blindness, …
 

@@ -18,7 +18,7 @@ import signal
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from motif.errors import ConfigError, MotifError
@@ -49,9 +49,10 @@ class Terminated(BaseException):
     """SIGTERM arrived (a Slurm preemption, say): unwind, flush, exit with 143."""
 
 
-def option(default: Any, help: str, **argument: Any) -> Any:
+def option(default: Any, help: str, *, positional: bool = False, **argument: Any) -> Any:
     """A dataclass field that is also a flag; ``argument`` goes to ``add_argument``."""
-    return dataclasses.field(default=default, metadata={"help": help, "argument": argument})
+    metadata = {"help": help, "argument": argument, "prefix": "" if positional else "--"}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def boolean(text: str) -> bool:
@@ -92,11 +93,17 @@ def _underscored(argument: str) -> str:
     return "--" + name.replace("-", "_") + equals + value
 
 
-def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
-    """Add one flag for each field of ``config_class`` that :func:`option` made."""
+def add_options(
+    parser: argparse.ArgumentParser, config_class: type, names: Collection[str] | None = None
+) -> None:
+    """Add one flag for each field of ``config_class`` that :func:`option` made.
+
+    Args:
+        names: of those that are wanted; None: all.
+    """
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
-        if "argument" not in field.metadata:
+        if "argument" not in field.metadata or field.name not in (names or hints):
             continue
         argument: dict[str, Any] = {"default": field.default, **field.metadata["argument"]}
         if "action" not in argument:
@@ -104,7 +111,7 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
         default = " ".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = "" if default in (None, "") else f" (default: {default})"
         argument["help"] = field.metadata["help"].replace("%", "%%") + shown
-        parser.add_argument(f"--{field.name}", **argument)
+        parser.add_argument(field.metadata["prefix"] + field.name, **argument)
 
 
 class _StoreTuple(argparse.Action):

@@ -74,7 +74,9 @@ def export_model(
         )
     model = describe[name](config)
     content = read_torch_file(model.checkpoint, error=CheckpointError)
-    content["optimizer"]["state"] = {}
+    for trained in (content, content.get("bonus")):
+        if trained:
+            trained["optimizer"]["state"] = {}
     if "config" in content:  # a reward's
         content["config"] = dict(model.settings)
         content["history"] = {file: [] for file in content["history"]}

@@ -23,6 +23,8 @@ from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray, MessageArray
 
 PROVENANCE = "collection.json"  # how a dataset was made; the release's have none
+# What files are of where they don't say, as those of the release: their game, and its captions.
+ORIGIN = {"game": "nethack", "caption": "message"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,32 @@ def read_provenance(directory: str | Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     return read_json(path, error=DatasetError, way_out="restore or delete it")
+
+
+def origin(directory: str | Path) -> dict[str, str]:
+    """Which game a dataset is of, and which captions; nothing where nobody wrote it down."""
+    made = read_provenance(directory).get("settings")
+    return {} if made is None else {name: made.get(name, value) for name, value in ORIGIN.items()}
+
+
+def origin_flags(directory: str | Path) -> dict[str, str]:
+    """What the next stage must be told of a dataset: where it is not as by default."""
+    flags = origin(directory).items()
+    return {name: value for name, value in flags if ORIGIN[name] != value}
+
+
+def check_origin(directory: str | Path, **expected: str) -> None:
+    """Refuse a dataset of another game or of other captions than the flags of a stage say.
+
+    Raises:
+        DatasetError: naming the flag to give.
+    """
+    for name, there in origin(directory).items():
+        if expected.get(name, there) != there:
+            raise DatasetError(
+                f"{directory} was collected with --{name} {there}, not {expected[name]}; give "
+                f"--{name} {there}, or name another dataset"
+            )
 
 
 def array_sums(pairs: PairsDataset) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""``nle_compact_encoder``: a policy that sees what the paper's does, at a fifth of its cost.
+"""``nle_compact_encoder``: of a game's cells, picture, status and message it reads what there is.
+
+In NetHack it sees what the paper's policy does, at a fifth of its cost.
 
 Cells are embedded instead of drawn, so that convolutions of 12x12 cells do where the paper's need
 72x72 pixels; a message is the sum of what its groups of three characters mean, so that words are
@@ -6,6 +8,8 @@ recognised wherever they stand. Not the paper's policy (docs/differences.md, "Tr
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +21,12 @@ from motif.blstats import BLSTATS_SIZE
 from motif.games.nethack.observations import CROP, NUM_COLORS
 from motif.messages import MESSAGE_LENGTH
 from sample_factory_ext.settings import RLSettings
-from sample_factory_ext.status_encoder import StatusEncoder
+from sample_factory_ext.status_encoder import MapLayers, StatusEncoder
 
 CHARACTERS = 256
-CELL_FEATURES = 16
-CHANNELS = (32, 64)  # of the two convolutions, each of which halves the sides
+CELL_FEATURES, CELL_SCALE = 16, 0.3
+CHANNELS = (32, 64)  # of the convolutions, each of which halves the sides; further ones have 64
+SMALLEST_SIDE = 4
 MAP_FEATURES, STATUS_FEATURES, MESSAGE_FEATURES = 128, 64, 64
 GRAM, BUCKETS = 3, 4096  # characters, and how many groups of them are told apart
 GRAM_SCALE = 0.1
@@ -32,8 +37,8 @@ class Cells(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.character = nn.Parameter(torch.randn(CHARACTERS, CELL_FEATURES))
-        self.color = nn.Parameter(torch.randn(NUM_COLORS, 1, CELL_FEATURES))
+        self.character = nn.Parameter(torch.randn(CHARACTERS, CELL_FEATURES) * CELL_SCALE)
+        self.color = nn.Parameter(torch.randn(NUM_COLORS, 1, CELL_FEATURES) * CELL_SCALE)
 
     def forward(self, cells: Tensor) -> Tensor:
         """Look them up in the table of all sums."""
@@ -61,34 +66,62 @@ class MessageGrams(nn.Module):
         return F.embedding_bag(buckets[there] % BUCKETS, self.grams, begins, mode="sum")
 
 
+class Pixels(nn.Module):
+    """Pictures (B, 3, H, W) of bytes to floats of 0 to 1."""
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Scale them."""
+        return picture.float() / 255
+
+
+def _convolutions(cfg: RLSettings, channels: int, sides: tuple[int, int]) -> nn.Sequential:
+    """(B, ``channels``, *``sides``) to (B, 128): the sides are halved until 4 or less are left."""
+    layers: list[nn.Module] = []
+    while max(sides) > SMALLEST_SIDE:
+        out = CHANNELS[min(len(layers) // 2, len(CHANNELS) - 1)]
+        layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nonlinearity(cfg)]
+        channels, sides = out, (-(-sides[0] // 2), -(-sides[1] // 2))
+    features = channels * sides[0] * sides[1]
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Linear(features, MAP_FEATURES), nonlinearity(cfg)
+    )
+
+
 class CompactEncoder(StatusEncoder):
-    """``cells``, ``blstats`` and ``message`` to (B, 283)."""
+    """``cells``, ``picture``, ``blstats`` and ``message``, or some of them, to (B, ``out_size``).
+
+    With cells, status and message, as in NetHack, 283 features come out.
+    """
 
     def __init__(self, cfg: RLSettings, obs_space: spaces.Dict) -> None:
         super().__init__(cfg)
-        first, second = CHANNELS
-        convolutions = nn.Sequential(
-            nn.Conv2d(CELL_FEATURES, first, 3, stride=2, padding=1),
-            nonlinearity(cfg),
-            nn.Conv2d(first, second, 3, stride=2, padding=1),
-            nonlinearity(cfg),
-            nn.Flatten(),
-            nn.Linear(second * (CROP // 4) ** 2, MAP_FEATURES),
-            nonlinearity(cfg),
-        )
-        self.map = nn.Sequential(Cells(), convolutions)
-        self.status_head = nn.Sequential(
-            nn.Linear(BLSTATS_SIZE, STATUS_FEATURES), nonlinearity(cfg)
-        )
+        self._reads = set(obs_space.spaces)
+        self.out_size = MESSAGE_FEATURES
+        if "cells" in self._reads:
+            convolutions = _convolutions(cfg, CELL_FEATURES, (CROP, CROP))
+            self.map = MapLayers(Cells(), convolutions)
+            self.out_size += MAP_FEATURES
+        if "picture" in self._reads:
+            channels, height, width = cast(spaces.Box, obs_space["picture"]).shape
+            self.picture = MapLayers(Pixels(), _convolutions(cfg, channels, (height, width)))
+            self.out_size += MAP_FEATURES
+        if "blstats" in self._reads:
+            self.status_head = nn.Sequential(
+                nn.Linear(BLSTATS_SIZE, STATUS_FEATURES), nonlinearity(cfg)
+            )
+            self.out_size += STATUS_FEATURES + BLSTATS_SIZE
         self.message_head = nn.Sequential(
             MessageGrams(), nonlinearity(cfg), nn.Linear(MESSAGE_FEATURES, MESSAGE_FEATURES)
         )
-        self.out_size = MAP_FEATURES + STATUS_FEATURES + BLSTATS_SIZE + MESSAGE_FEATURES
 
     def forward(self, obs_dict: dict[str, Tensor]) -> Tensor:
         """Features of a batch of observations."""
-        status = self.status(obs_dict["blstats"])
-        message = self.message_head(obs_dict["message"])
-        return torch.cat(
-            (self.map(obs_dict["cells"]), self.status_head(status), status, message), dim=1
-        )
+        features = []
+        if "cells" in self._reads:
+            features.append(self.map(obs_dict["cells"]))
+        if "picture" in self._reads:
+            features.append(self.picture(obs_dict["picture"]))
+        if "blstats" in self._reads:
+            status = self.status(obs_dict["blstats"])
+            features += [self.status_head(status), status]
+        return torch.cat((*features, self.message_head(obs_dict["message"])), dim=1)

@@ -18,9 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sample_factory.algo.learning.learner import Learner
 from sample_factory.algo.runners import runner
 from sample_factory.algo.sampling import batched_sampling
+from sample_factory.algo.utils.tensor_dict import TensorDict
 from sample_factory.cfg import arguments
 from sample_factory.utils.utils import cfg_file, log
 from signal_slot.signal_slot import EventLoopProcess
@@ -110,6 +112,14 @@ def _save_cfg(_: Any, run: runner.Runner) -> None:
 def _process_env_step(original: Any, games: Any, rewards: Any, dones: Any, infos: Any) -> Any:
     """Batched sampling ignores what single games report as they end."""
     return original(games, rewards, dones, finished_games(infos))
+
+
+@around(TensorDict, "_set_data_func")
+def _set_data(original: Any, to: TensorDict, array: Any, index: Any, data: Any) -> None:
+    """numpy >= 2.4 refuses an array of one number as an element."""
+    if isinstance(array, np.ndarray) and np.ndim(array[index]) == 0:
+        data = data.reshape(())
+    original(to, array, index, data)
 
 
 @around(runner, "init_wandb")

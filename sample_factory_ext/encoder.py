@@ -30,7 +30,7 @@ from sample_factory_ext.settings import (
     REWARD_ENCODER,
     RLSettings,
 )
-from sample_factory_ext.status_encoder import StatusEncoder
+from sample_factory_ext.status_encoder import MapLayers, StatusEncoder
 from sample_factory_ext.tile_convolution import KERNEL, STRIDE, TileConvolution
 
 CONVOLUTIONS = {  # channels out, kernel, stride
@@ -88,17 +88,6 @@ class Drawing(nn.Module):
         return pixels.view(-1, CROP * TILE, CROP * TILE, 3).permute(0, 3, 1, 2)
 
 
-class PictureNet(nn.Sequential):
-    """Convolutions and a linear layer, initialised by torch's defaults.
-
-    In the release torch.jit hides this block from the orthogonal initialisation of the rest.
-    """
-
-    def apply(self, fn: Callable[[nn.Module], None]) -> PictureNet:
-        """Leave the weights as they are."""
-        return self
-
-
 class PolicyEncoder(StatusEncoder):
     """``cells``, ``blstats`` and ``message`` to (B, 795)."""
 
@@ -133,7 +122,7 @@ class PolicyEncoder(StatusEncoder):
         return features
 
 
-def _picture_net(cfg: RLSettings) -> tuple[PictureNet, int]:
+def _picture_net(cfg: RLSettings) -> tuple[MapLayers, int]:
     """The network, and how many features it gives: as many as the GRU has, 512 in the paper."""
     layers: list[nn.Module] = []
     channels, size = 3, CROP * TILE
@@ -145,7 +134,7 @@ def _picture_net(cfg: RLSettings) -> tuple[PictureNet, int]:
     for _ in range(cfg.encoder_extra_fc_layers):
         layers += [nn.Linear(features, cfg.rnn_size), nonlinearity(cfg)]
         features = cfg.rnn_size
-    network = PictureNet(*layers)
+    network = MapLayers(*layers)
     return network.to(memory_format=torch.channels_last), features  # type: ignore[call-overload]
 
 

@@ -9,13 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 
 from motif.errors import CheckpointError
-from motif.games.game import find_game
+from motif.games.episode_trace import EpisodeTrace
+from motif.games.game import find_game, open_game
 from motif.games.policy_view import PolicyView
-from motif.intrinsic.terms import LearntReward, MessageRewards, make_bonus
+from motif.intrinsic.terms import (
+    TRAINED,
+    LearntReward,
+    MessageRewards,
+    RewardTerm,
+    make_bonus,
+)
 from motif.intrinsic.wrapper import IntrinsicReward
+from motif.online.learner import check_start
+from motif.online.met import MetMessages
+from motif.online.reward import OnlineReward, Versions
+from motif.online.settings import online_folder
+from motif.pairs_dataset import ORIGIN
 from motif.play.rollout import Returns
 from motif.reward.checkpoint import LoadedReward, load_reward_model
 from motif.types import AnyArray, MessageArray, StepResult
@@ -35,9 +48,12 @@ class EpisodeSummary(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._returns = Returns()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode."""
+        """Begin an episode, another one at each start of a run.
+
+        Sample Factory seeds some environments by their numbers, whatever ``--seed`` says.
+        """
         self._returns = Returns()
-        return self.env.reset(**kwargs)
+        return self.env.reset(**{**kwargs, "seed": None})
 
     def step(self, action: int) -> StepResult:
         """One step; the last one's info has the summary."""
@@ -82,23 +98,28 @@ def check_reward(cfg: RLSettings) -> None:
     Raises:
         CheckpointError: it can't, or the threshold's quantile is not stored.
     """
-    if cfg.llm_reward:
+    if cfg.llm_reward and cfg.reward_dir:
         names = ("encoder_msg_model", "encoder_embedding_dim", "encoder_hidden_dim")
         expected = {name: getattr(cfg, name) for name in names if getattr(cfg, name) is not None}
+        expected |= {name: getattr(cfg, name) for name in ORIGIN}
         loaded = load_message_reward(cfg.reward_dir, cfg.checkpoint_num, expected)
         loaded.threshold(cfg.eps_threshold_quantile)
+        if cfg.online:
+            check_start(loaded, cfg.online)
 
 
-@lru_cache(maxsize=1)
-def _shared_reward(
-    reward_dir: str, checkpoint_num: int, quantile: float, normalised: bool
+def _read_reward(
+    reward_dir: str, checkpoint_num: int, quantile: float, normalised: bool, *of: str
 ) -> tuple[MessageRewards, float]:
-    """The memo that all environments of a process share, and the threshold.
+    """The reward of each message, and the threshold.
+
+    Args:
+        of: the game, and the captions.
 
     Differs from the release: without normalisation the quantile is brought to the scale of the raw
     reward, so that the same messages pass.
     """
-    loaded = load_message_reward(reward_dir, checkpoint_num)
+    loaded = load_message_reward(reward_dir, checkpoint_num, dict(zip(ORIGIN, of)))
     scale, offset = (1.0, 0.0) if normalised else (loaded.variance**0.5, loaded.mean)
 
     def score(messages_UC: MessageArray) -> AnyArray:
@@ -106,6 +127,20 @@ def _shared_reward(
 
     known = loaded.train_messages, loaded.train_rewards * scale + offset
     return MessageRewards(score, known), loaded.threshold(quantile, normalised=normalised)
+
+
+_shared_reward = lru_cache(maxsize=1)(_read_reward)  # one memo for all environments of a process
+
+
+@lru_cache(maxsize=1)
+def _shared_versions(
+    folder: Path, begin: tuple[str, int] | None, shaped: tuple[Any, ...]
+) -> tuple[Versions, MetMessages]:
+    """The rewards and counts of ``--online``, which all environments of a process share."""
+    reward, nothing = str(folder / "reward"), MessageRewards(lambda rows: np.zeros(len(rows)))
+    first = _read_reward(*begin, *shaped) if begin else (nothing, 0.0)
+    versions = Versions(Path(reward), lambda number: _read_reward(reward, number, *shaped), first)
+    return versions, MetMessages(folder)
 
 
 def _recording_folder(cfg: RLSettings, env_config: Any) -> Path | None:
@@ -134,8 +169,12 @@ def make_env(
     torch.set_num_threads(1)
     game = find_game(cfg.game)
     record = _recording_folder(cfg, env_config)
-    env = game.make(cfg.root_env, record=record, every=cfg.save_ttyrec_every)
+    options = {"record": record, "every": cfg.save_ttyrec_every}
+    env = open_game(game, cfg.root_env, cfg.caption, **options)
     env = PolicyView(add_intrinsic_reward(env, cfg), game.policy_space, game.policy_observation)
+    if cfg.bonus in TRAINED:
+        number = env_config["env_id"] if env_config else 0
+        env = EpisodeTrace(env, number, cfg.noveld_visits)
     return EpisodeSummary(env, game.info_columns)
 
 
@@ -143,24 +182,34 @@ def message_rewards(cfg: RLSettings) -> tuple[MessageRewards | None, float]:
     """The reward of each message and the threshold; None and minus infinity without any."""
     if not cfg.llm_reward:
         return None, float("-inf")
-    return _shared_reward(
-        cfg.reward_dir, cfg.checkpoint_num, cfg.eps_threshold_quantile, cfg.rew_norm
-    )
+    return _shared_reward(*_reward_settings(cfg))
+
+
+def _reward_settings(cfg: RLSettings) -> tuple[Any, ...]:
+    return cfg.reward_dir, cfg.checkpoint_num, *_shaping(cfg)
+
+
+def _shaping(cfg: RLSettings) -> tuple[Any, ...]:
+    return cfg.eps_threshold_quantile, cfg.rew_norm, cfg.game, cfg.caption
 
 
 def add_intrinsic_reward(env: gymnasium.Env[Any, Any], cfg: RLSettings) -> IntrinsicReward:
     """The task with both rewards, as a run's settings say."""
-    rewards, threshold = message_rewards(cfg)
     exponent = cfg.beta_count_exponent
-    term = None
-    if rewards is not None:
+    term: RewardTerm | None = None
+    if cfg.online:
+        begin = (cfg.reward_dir, cfg.checkpoint_num) if cfg.reward_dir else None
+        shared = _shared_versions(online_folder(cfg), begin, _shaping(cfg))
+        term = OnlineReward(*shared, count_exponent=exponent)
+    elif cfg.llm_reward:
+        rewards, threshold = _shared_reward(*_reward_settings(cfg))
         term = LearntReward(rewards, threshold=threshold, count_exponent=exponent)
     return IntrinsicReward(
         env,
         term,
         extrinsic_reward=cfg.extrinsic_reward,
         llm_reward=cfg.llm_reward,
-        bonus=make_bonus(cfg.bonus, exponent) if cfg.bonus else None,
+        bonus=make_bonus(cfg.bonus, exponent),
         bonus_reward=cfg.bonus_reward,
         reward_scale=cfg.extrinsic_scale,
         reward_clip=cfg.extrinsic_clip,

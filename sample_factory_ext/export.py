@@ -46,7 +46,7 @@ def describe_policy(config: ExportConfig) -> Description:
     if config.reward_dir:
         load_reward_model(config.reward_dir)
     env_steps = int(read_policy_checkpoint(config.run)["env_steps"])
-    reward = {"reward_dir": config.reward_dir, "checkpoint_num": 0}
+    reward = {"reward_dir": config.reward_dir, "checkpoint_num": 0, "online": ""}
     reward["reward_model"] = describe_reward(AttrDict({**settings, **reward}))
     origin = {
         "kind": "policy",

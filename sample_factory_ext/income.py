@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from motif.device import resolve_device
 from motif.errors import CheckpointError
-from motif.games.game import find_game
+from motif.games.game import find_game, open_game
 from motif.messages import decode
 from motif.play.rollout import Episode, play_to_end
 from motif.results.income import INCOME_FILE, Income, top_messages, write_income
@@ -47,7 +47,7 @@ def play_for_income(
     steps: list[int | None] = [*policy_checkpoints(run_folder)] or [None]
     chosen = np.unique(np.linspace(0, len(steps) - 1, policies).round().astype(int))
     game = find_game(cfg.game)
-    env = add_intrinsic_reward(game.make(cfg.root_env), cfg)
+    env = add_intrinsic_reward(open_game(game, cfg.root_env, cfg.caption), cfg)
     incomes = []
     try:
         with tqdm(total=len(chosen) * games, unit="game", desc="playing") as bar:
@@ -71,7 +71,10 @@ def rewarded_settings(
 ) -> AttrDict:
     """A run's settings, with the reward model of ``reward_dir`` in the place of its own."""
     cfg = AttrDict(read_run_config(run_folder))
+    if cfg.online and not reward_dir:
+        reward_dir = str(run_folder / "online" / "reward")
     if reward_dir:
+        cfg.online = ""
         cfg.reward_dir, cfg.checkpoint_num = reward_dir, checkpoint_num
         cfg.llm_reward = cfg.llm_reward or 1.0
     return cfg

@@ -14,13 +14,18 @@ import sys
 import typing
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 
-from motif.cli import boolean
+from motif.annotate.config import AnnotationConfig
+from motif.cli import add_options, boolean
 from motif.errors import ConfigError
+from motif.games.caption import steps_told
+from motif.games.episode_trace import VISITS
 from motif.intrinsic.terms import make_bonus
+from motif.online.settings import JUDGE, preset, problems
 from sample_factory_ext.encoder import CONVOLUTIONS, ENCODERS
 from sample_factory_ext.settings import REWARD_ENCODER, MotifSettings, RLSettings
 
@@ -114,6 +119,8 @@ def read_flags(argv: Sequence[str] | None) -> RLSettings:
         meant["num_batches_to_accumulate"] = 2 * cfg.num_batches_per_epoch
     if cfg.pbt_target_objective == "true_reward":  # its name in Sample Factory 1
         meant["pbt_target_objective"] = "true_objective"
+    meant |= {k: str(v) for k, v in vars(cfg).items() if isinstance(v, Path)}
+    meant |= preset(cfg)
     vars(cfg).update(meant)
     cfg.cli_args.update(meant)
     return cfg
@@ -151,6 +158,7 @@ def _adapt(parser: argparse.ArgumentParser) -> None:
         kind = boolean if kind is bool else kind
         text = field.metadata["help"]
         parser.add_argument(f"--{field.name}", default=field.default, type=kind, help=text)
+    add_options(parser, AnnotationConfig, JUDGE)
     for name, reason in NO_EFFECT.items():
         parser.add_argument(f"--{name}", default=None, type=str, help=f"no effect: {reason}")
 
@@ -159,6 +167,7 @@ AT_LEAST_1 = (
     *("num_workers", "num_envs_per_worker", "worker_num_splits", "num_policies", "batch_size"),
     *("rollout", "num_epochs", "num_batches_per_epoch", "num_batches_to_accumulate"),
     *("train_for_env_steps", "save_every_steps", "keep_checkpoints", "stats_avg"),
+    *("rnd_features", "e3b_features", "online_labels"),
 )
 
 
@@ -176,6 +185,12 @@ def _wrong_numbers(cfg: RLSettings) -> Iterator[str]:
     for name in AT_LEAST_1:
         if getattr(cfg, name) < 1:
             yield f"--{name} {getattr(cfg, name)}: at least 1 is needed"
+    for name in ("bonus_learning_rate", "e3b_ridge"):
+        if not 0 < getattr(cfg, name) < math.inf:
+            yield f"--{name} {getattr(cfg, name)}: it must be more than 0"
+    for name in ("bonus_reward", "noveld_alpha"):
+        if not 0 <= getattr(cfg, name) < math.inf:
+            yield f"--{name} {getattr(cfg, name)}: a number, 0 or more"
     if not cfg.picture_scale > 0:
         yield f"--obs_scale {cfg.picture_scale}: it must be more than 0"
     if not cfg.extrinsic_clip > 0:
@@ -187,8 +202,11 @@ def _wrong_names(cfg: RLSettings) -> Iterator[str]:
         yield f"--algo {cfg.algo}: only APPO is supported"
     if cfg.env != ENVIRONMENT:
         yield f"--env {cfg.env}: the one there is is {ENVIRONMENT}; --root_env is the task"
+    steps_told(cfg.caption)
     if cfg.encoder_custom not in ENCODERS:
         yield f"--encoder_custom {cfg.encoder_custom}: there are {', '.join(ENCODERS)}"
+    if cfg.noveld_visits not in VISITS:
+        yield f"--noveld_visits {cfg.noveld_visits}: there are {', '.join(VISITS)}"
     if cfg.reward_encoder != REWARD_ENCODER:
         yield f"--reward_encoder {cfg.reward_encoder}: there is {REWARD_ENCODER}"
     if (layers := cfg.encoder_conv_architecture) not in CONVOLUTIONS:
@@ -215,19 +233,17 @@ def _wrong_combinations(cfg: RLSettings) -> Iterator[str]:
             "--normalize_input and --obs_subtract_mean: the policy reads the cells of the screen "
             "and scales them itself; leave them out"
         )
-    if not 0 <= cfg.bonus_reward < math.inf:
-        raise ConfigError(f"--bonus_reward {cfg.bonus_reward}: a number, 0 or more")
     if bool(cfg.bonus) != bool(cfg.bonus_reward):
-        raise ConfigError(
+        yield (
             f"--bonus {cfg.bonus or None} and --bonus_reward {cfg.bonus_reward} belong together: "
             "the term, and a coefficient above 0"
         )
-    if cfg.bonus:
-        make_bonus(cfg.bonus, cfg.beta_count_exponent)
-    if cfg.llm_reward and not cfg.reward_dir:
+    make_bonus(cfg.bonus, cfg.beta_count_exponent)
+    yield from problems(cfg)
+    if cfg.llm_reward and not (cfg.reward_dir or cfg.online):
         yield (
             f"--llm_reward {cfg.llm_reward} needs --reward_dir, the run folder of "
-            "scripts.train_reward; for the task's reward alone give --llm_reward 0.0"
+            "scripts.train_reward, or --online; for the task's reward alone give --llm_reward 0.0"
         )
 
 

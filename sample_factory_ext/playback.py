@@ -12,7 +12,8 @@ from typing import Any
 from motif.cli import option
 from motif.device import DeviceName, resolve_device
 from motif.errors import CheckpointError, ConfigError
-from motif.games.game import check_task, find_game
+from motif.games.game import check_task, find_game, open_game
+from motif.pairs_dataset import ORIGIN
 from motif.play.rollout import Episode, Step, play_episode, seeded
 from motif.play.watchers import GifMaker, Recorder, Statistics, Terminal, Watcher
 from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
@@ -42,6 +43,8 @@ class PlaybackConfig(EvaluationFlags):
     checkpoint_num: int | None = option(None, "iteration of the reward checkpoint; 0: the last one")
     device: DeviceName = option("auto", "auto: the GPU if there is one")
     seed: int | None = option(None, "play the same games again (on the same date)")
+    game: str | None = option(None, "the run knows it; another is refused")
+    caption: str | None = option(None, "the run knows it; another is refused")
     env: str | None = option(None, "accepted; the run knows it")
     algo: str | None = option(None, "accepted; the run knows it")
 
@@ -68,6 +71,9 @@ def play(config: PlaybackConfig) -> list[Episode]:
     """
     config = replace(config, **config.as_ours(config.run_folder))
     cfg = _settings(config)
+    for name in ORIGIN:
+        if (given := getattr(config, name)) not in (None, cfg[name]):
+            raise ConfigError(f"--{name} {given}: {config.run_folder} was trained with {cfg[name]}")
     game = find_game(cfg.game)
     check_task(game, cfg.root_env, "--task")
     if config.gif and not game.has_screen:
@@ -77,7 +83,8 @@ def play(config: PlaybackConfig) -> list[Episode]:
         rewards, _ = message_rewards(cfg)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; or name another with --reward_dir") from None
-    env = add_intrinsic_reward(game.make(cfg.root_env, record=config.record), cfg)
+    played = open_game(game, cfg.root_env, cfg.caption, record=config.record)
+    env = add_intrinsic_reward(played, cfg)
     about = f"{config.run_folder}: policy of {player.env_steps:,} steps, {cfg.root_env}"
     about += f", {cfg.encoder_custom}"
     print(about)

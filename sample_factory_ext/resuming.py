@@ -13,6 +13,7 @@ from sample_factory.utils.attr_dict import AttrDict
 
 from motif.data_files import sha256
 from motif.errors import CheckpointError
+from motif.intrinsic.terms import TRAINED
 from motif.results.runs import read_run_config
 from motif.reward.checkpoint import find_checkpoint
 from motif.reward.encoder import EncoderSettings
@@ -21,14 +22,16 @@ from sample_factory_ext.settings import MESSAGE_ENCODER, REWARD_ENCODER, MotifSe
 
 # In the checkpoint: the network, and the optimiser with its settings.
 CHECKPOINT = (
-    "game encoder_custom encoder_conv_architecture encoder_extra_fc_layers nonlinearity use_rnn "
-    "rnn_type rnn_size rnn_num_layers decoder_mlp_layers actor_critic_share_weights "
+    "game caption encoder_custom encoder_conv_architecture encoder_extra_fc_layers nonlinearity "
+    "use_rnn rnn_type rnn_size rnn_num_layers decoder_mlp_layers actor_critic_share_weights "
     "normalize_returns optimizer adam_eps adam_beta1 adam_beta2"
 )
+BONUS = ("bonus", "rnd_features", "e3b_features")  # where it is a trained one
 # With another value of these a run goes on, but as another experiment.
 LEARNT = (
-    "root_env reward_model llm_reward bonus bonus_reward extrinsic_reward extrinsic_scale "
-    "extrinsic_clip beta_count_exponent eps_threshold_quantile rew_norm picture_scale gamma "
+    "root_env online reward_model llm_reward bonus bonus_reward bonus_learning_rate noveld_alpha "
+    "noveld_visits e3b_ridge extrinsic_reward extrinsic_scale extrinsic_clip beta_count_exponent "
+    "eps_threshold_quantile rew_norm picture_scale gamma "
     "gae_lambda learning_rate lr_schedule lr_schedule_kl_threshold lr_adaptive_min "
     "lr_adaptive_max max_grad_norm batch_size num_batches_per_epoch num_epochs rollout "
     "shuffle_minibatches exploration_loss exploration_loss_coeff value_loss_coeff kl_loss_coeff "
@@ -57,8 +60,8 @@ def with_stored_settings(cfg: RLSettings, run_folder: Path) -> RLSettings:
 
 def describe_reward(cfg: RLSettings) -> str:
     """The reward model that the settings name, told from others that were in the same folder."""
-    if not cfg.llm_reward:
-        return "none"
+    if cfg.online or not cfg.llm_reward:
+        return cfg.online or "none"
     path = find_checkpoint(cfg.reward_dir, cfg.checkpoint_num)
     return f"{path.name} (sha256 {sha256(path)[:12]})"
 
@@ -70,9 +73,13 @@ def check_changes(cfg: RLSettings, run_folder: Path, steps: int, accepted: bool)
         CheckpointError: which settings, and their values before.
     """
     before = read_run_config(run_folder)
-    message_encoder = MESSAGE_ENCODER if cfg.encoder_custom == REWARD_ENCODER else ()
+    fixed_ones = CHECKPOINT.split()
+    if cfg.encoder_custom == REWARD_ENCODER:
+        fixed_ones += MESSAGE_ENCODER
+    if {before["bonus"], cfg.bonus} & set(TRAINED):
+        fixed_ones += BONUS
     afresh = "or start afresh with another --experiment"
-    if fixed := _differences(before, cfg, (*CHECKPOINT.split(), *message_encoder)):
+    if fixed := _differences(before, cfg, fixed_ones):
         raise CheckpointError(
             f"{run_folder} was trained with {fixed}; its checkpoint cannot go on like that: leave "
             f"it out, {afresh}"
@@ -98,5 +105,6 @@ def _differences(before: Mapping[str, Any], cfg: RLSettings, names: Iterable[str
             old, new = (getattr(EncoderSettings(), name) if v is None else v for v in (old, new))
         if old != new:
             words = "the reward model" if name == "reward_model" else f"--{released_name(name)}"
+            old, new = ("none" if value == "" else value for value in (old, new))
             found.append(f"{words} {old}, not {new}")
     return ", and ".join(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from motif.atomic_write import atomic_write
 from motif.cli import command
 from motif.errors import CheckpointError
+from motif.online.process import read_figures
 from motif.results import runs
 from motif.results.episodes import numbers, read_lines
 from motif.torch_file import read_torch_file
@@ -28,6 +30,11 @@ EPISODE_COLUMNS = (
     "extrinsic_return",  # the two parts of what the agent learns from
     "intrinsic_return",
 )  # and the game's own, of info
+# Means over the last --stats_avg batches of a learner that pays a bonus: what a step was paid,
+# before its coefficient; the deviation that it was divided by; its share of all that was paid.
+BONUS_FIGURES = ("bonus_mean", "bonus_deviation", "bonus_share")
+# Of a run with --online, and of its last minute (docs/online.md).
+ONLINE_FIGURES = ("labels", "labels_per_second", "backlog", "labelled_share", "reward_version")
 
 
 def read_run_config(run_folder: Path) -> Any:
@@ -102,11 +109,21 @@ class EpisodeLog:
     """``episodes.csv``: one row for each finished game, in order.
 
     On resume the rows after the checkpoint are dropped: those games are played again.
+
+    Args:
+        info_columns: the game's own.
+        means: columns of what Sample Factory keeps the last values of, as the game ended.
     """
 
-    def __init__(self, run_folder: Path, resume_from: int, info_columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        resume_from: int,
+        info_columns: Sequence[str],
+        means: Sequence[str] = (),
+    ) -> None:
         self.path = run_folder / "episodes.csv"
-        self._columns = (*EPISODE_COLUMNS, *info_columns)
+        self._columns, self._means = (*EPISODE_COLUMNS, *info_columns, *means), means
         rows = _read_rows(self.path, len(self._columns))
         kept = [row for row in rows if float(row[0]) <= resume_from]
         with atomic_write(self.path) as temporary, temporary.open("w", newline="") as file:
@@ -119,7 +136,10 @@ class EpisodeLog:
         episode = dict(message["episodic"])
         episode |= episode.pop("episode_extra_stats", {})  # batched sampling has them flat
         episode |= {"return": episode["true_objective"], "length": episode["len"]}
-        columns = [np.atleast_1d(episode[name]) for name in self._columns[1:]]
+        for name in self._means:
+            last = runner.policy_avg_stats.get(name, {policy_id: ()})[policy_id]
+            episode[name] = np.mean(last or 0.0)
+        columns = np.broadcast_arrays(*(np.atleast_1d(episode[name]) for name in self._columns[1:]))
         steps = runner.env_steps.get(policy_id, 0)
         for values in zip(*columns):  # several games when sampling is batched
             self._writer.writerow([steps, *(f"{float(value):.6g}" for value in values)])
@@ -146,10 +166,35 @@ class SaveEverySteps(AlgoObserver):
             runner.save_periodic.emit()
 
 
+class OnlineFigures(AlgoObserver):
+    """Hands what the labeller says of itself to the progress line and to TensorBoard.
+
+    Args:
+        folder: ``online`` of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
+        """Read them."""
+        for name, value in read_figures(self._folder).items():
+            last = [deque([value], maxlen=1) for _ in range(runner.cfg.num_policies)]
+            runner.policy_avg_stats[name] = last
+
+
 class ProgressBar(AlgoObserver):
     """Steps done, steps/s, time left, and the mean of the last finished games."""
 
-    SHOWN = ("true_objective", "extrinsic_return", "intrinsic_return", "len", "dlvl")
+    SHOWN = (
+        "true_objective",
+        "extrinsic_return",
+        "intrinsic_return",
+        "len",
+        "dlvl",
+        *BONUS_FIGURES,
+        *ONLINE_FIGURES,
+    )
 
     def __init__(self, total: int, resume_from: int) -> None:
         self._bar = tqdm(total=total, initial=resume_from, unit="step", unit_scale=True)

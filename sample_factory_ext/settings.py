@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from motif.cli import option
+from motif.games.episode_trace import VISITS
+from motif.games.game import CAPTION_HELP, GAME_HELP
+from motif.intrinsic.terms import TRAINED
+from motif.online.learner import KINDS
+from motif.online.settings import PRESETS
+from motif.pairs_dataset import ORIGIN
 
 POLICY_ENCODER = "nle_rgbcrop_encoder"
 COMPACT_ENCODER = "nle_compact_encoder"
@@ -18,12 +24,28 @@ ENCODER_SIZE = f"of {REWARD_ENCODER}; checks that the reward model was made with
 class MotifSettings:
     """Motif's flags; where the release has another name for one, its help begins with it."""
 
-    game: str = option("nethack", "the game: nethack, or module:Adapter of your own")
+    game: str = option(ORIGIN["game"], GAME_HELP)
+    caption: str = option(ORIGIN["caption"], CAPTION_HELP)
     root_env: str = option("NetHackScore-v1", "task: one of the game's")
     reward_dir: str = option("", "run folder of the reward model; not needed with --llm_reward 0.0")
+    online: str = option(
+        "", f"labels and reward are made while training: {', '.join(KINDS)} (docs/online.md)"
+    )
+    online_preset: str = option("", f"values of --online not given otherwise: {', '.join(PRESETS)}")
+    online_labels: int = option(100_000, "most pairs that --online asks about")
     llm_reward: float = option(0.0, "coefficient of the intrinsic reward; 0.0: extrinsic only")
-    bonus: str = option("", "an intrinsic term beside it: counts, or module:Term of your own")
+    bonus: str = option(
+        "", f"an intrinsic term beside it: counts, {', '.join(TRAINED)}, or module:Term of your own"
+    )
     bonus_reward: float = option(0.0, "coefficient of the bonus")
+    bonus_learning_rate: float = option(1e-4, "of the networks of rnd, noveld and e3b")
+    rnd_features: int = option(512, "outputs of the two networks of rnd and noveld")
+    noveld_alpha: float = option(0.1, "noveld: what the novelty before is multiplied by")
+    noveld_visits: str = option(
+        "observation", f"noveld: what is paid at first sight of an episode: {', '.join(VISITS)}"
+    )
+    e3b_features: int = option(256, "outputs of e3b's encoder")
+    e3b_ridge: float = option(0.1, "e3b: diagonal of the covariance as an episode begins")
     extrinsic_reward: float = option(1.0, "coefficient of the task's reward; 0.0: intrinsic only")
     extrinsic_scale: float = option(
         1.0, "(--reward_scale) factor of the task's reward before clipping"
@@ -85,5 +107,6 @@ class RLSettings(MotifSettings):
     nonlinearity: str
     rnn_size: int
     use_rnn: bool
+    seed: int | None
     cli_args: dict[str, Any]
     reward_model: str  # which one, by its file's checksum; for resuming

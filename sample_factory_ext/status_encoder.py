@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from sample_factory.model.encoder import Encoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from motif.blstats import BLSTATS_CLIP, BLSTATS_SCALE
 from sample_factory_ext.settings import RLSettings
 
-TYPES = {"cells": torch.int16, "blstats": torch.int64, "message": torch.uint8}
+TYPES = {
+    "cells": torch.int16,
+    "picture": torch.uint8,
+    "blstats": torch.int64,
+    "message": torch.uint8,
+    "trace": torch.int64,
+}
+
+
+class MapLayers(nn.Sequential):
+    """Convolutions and a linear layer, initialised by torch's defaults.
+
+    In the release torch.jit hides this block from the orthogonal initialisation of the rest.
+    """
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> MapLayers:
+        """Leave the weights as they are."""
+        return self
 
 
 class StatusEncoder(Encoder):

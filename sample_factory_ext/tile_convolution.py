@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motif.compiled import compiled
 from motif.games.nethack.observations import TILE
 from motif.types import AnyArray
 
@@ -104,7 +104,7 @@ class _SumTiles(torch.autograd.Function):
         return None, table_gradient, bias_gradient, None
 
 
-@njit(cache=True, fastmath={"contract", "nsz"})
+@compiled(fastmath={"contract", "nsz"})
 def _sum_rows(index: AnyArray, table: AnyArray, bias: AnyArray, output: AnyArray) -> None:
     pictures, size, _, channels = output.shape
     for b in range(pictures):
@@ -123,7 +123,7 @@ def _sum_rows(index: AnyArray, table: AnyArray, bias: AnyArray, output: AnyArray
                                 output[b, i, j, channel] += table[tile, y, x, channel]
 
 
-@njit(cache=True, fastmath={"contract", "nsz"})
+@compiled(fastmath={"contract", "nsz"})
 def _add_gradients(
     index: AnyArray, output: AnyArray, gradient: AnyArray, table: AnyArray, bias: AnyArray
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
@@ -22,19 +23,25 @@ from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
 from motif.games.game import check_task, find_game
+from motif.intrinsic.terms import TRAINED
+from motif.online.process import labelling
+from motif.online.settings import read_settings
+from sample_factory_ext.bonus_learner import BonusRunner
 from sample_factory_ext.encoder import make_encoder
 from sample_factory_ext.environment import check_reward, make_env
 from sample_factory_ext.parameters import ENVIRONMENT, read_flags, settle_sampling
 from sample_factory_ext.recurrent_core import make_core
 from sample_factory_ext.resuming import check_changes, describe_reward, with_stored_settings
 from sample_factory_ext.run_folder import (
+    BONUS_FIGURES,
     EpisodeLog,
+    OnlineFigures,
     ProgressBar,
     SaveEverySteps,
     check_resumable,
     policy_checkpoints,
 )
-from sample_factory_ext.settings import REWARD_ENCODER, RLSettings
+from sample_factory_ext.settings import COMPACT_ENCODER, POLICY_ENCODER, RLSettings
 from sample_factory_ext.workers import parent_of_workers, start_shared_memory
 
 
@@ -56,10 +63,15 @@ def prepare(cfg: RLSettings) -> None:
     cfg.device = cfg.cli_args["device"] = device
     game = find_game(cfg.game)
     check_task(game, cfg.root_env, "--root_env")
-    if cfg.encoder_custom != REWARD_ENCODER and "cells" not in game.policy_space.spaces:
+    missing = {"cells", "blstats"}.difference(game.policy_space.spaces)
+    if missing and cfg.encoder_custom == POLICY_ENCODER:
         raise ConfigError(
-            f"--encoder_custom {cfg.encoder_custom} reads cells, which {game.name} has not; "
-            f"give --encoder_custom {REWARD_ENCODER}"
+            f"--encoder_custom {POLICY_ENCODER} reads {' and '.join(sorted(missing))}, which "
+            f"{game.name} has not; give --encoder_custom {COMPACT_ENCODER}"
+        )
+    if cfg.noveld_visits == "position" and "blstats" not in game.policy_space.spaces:
+        raise ConfigError(
+            f"--noveld_visits position reads the status, which {game.name} has not; give message"
         )
     settle_sampling(cfg)
     check_reward(cfg)
@@ -94,7 +106,8 @@ def train(argv: Sequence[str] | None = None) -> int:
             )
             return 0
         start_shared_memory()
-        with parent_of_workers(run_folder):
+        labels = labelling(read_settings(cfg)) if cfg.online else contextlib.nullcontext()
+        with labels, parent_of_workers(run_folder):
             return _run(cfg, run_folder, resume_from)
 
 
@@ -103,7 +116,10 @@ def make_runner(cfg: RLSettings) -> Runner:
 
     Its own function of this name reads ``config.json`` once more, and undoes what was settled.
     """
-    runner = (SerialRunner if cfg.serial_mode else ParallelRunner)(cfg)
+    kind = SerialRunner if cfg.serial_mode else ParallelRunner
+    if cfg.bonus in TRAINED:
+        kind = type(kind.__name__, (BonusRunner, kind), {})
+    runner = kind(cfg)
     if cfg.with_pbt:
         runner.register_observer(PopulationBasedTraining(cfg, runner))
     return runner
@@ -127,9 +143,12 @@ def _run(cfg: RLSettings, run_folder: Path, resume_from: int) -> int:
         runner = make_runner(cfg)
         total = cfg.train_for_env_steps * cfg.num_policies
         runner.register_observer(ProgressBar(total, resume_from))
+        if cfg.online:
+            runner.register_observer(OnlineFigures(run_folder / "online"))
         runner.register_observer(SaveEverySteps(cfg.save_every_steps, resume_from))
+        means = BONUS_FIGURES if cfg.bonus in TRAINED else ()
         columns = find_game(cfg.game).info_columns
-        episodes = EpisodeLog(run_folder, resume_from, columns)
+        episodes = EpisodeLog(run_folder, resume_from, columns, means)
         runner.register_episodic_stats_handler(episodes.record)
         status = runner.init()
         if status == ExperimentStatus.SUCCESS:

@@ -2,9 +2,13 @@
 
     python -m scripts.quickstart
 
+The reward is trained on the shipped labels of a real language model; those of hand-written rules
+are made to compare them with.
+
 It runs the commands that it prints, one stage after the other, on real NetHack with two CPU cores.
-The settings are those of the table below, not the paper's, whose recipe takes days. Started again
-it goes on where it was; what is finished is kept.
+The settings are those of the table below, not the paper's, whose recipe takes days; the agent is
+the compact one (docs/performance.md). Started again it goes on where it was; what is finished is
+kept.
 """
 
 from __future__ import annotations
@@ -31,7 +35,8 @@ from motif.preference.labels import count_labels
 from motif.results.episodes import compare_fifths, read_episodes
 from motif.results.runs import read_run
 
-ANNOTATOR = "rules_msg_defaultgoal"
+ANNOTATOR = "Qwen2.5-Coder-1.5B-Instruct_msg_defaultgoal_rating"  # shipped, in preference/
+CONTROL = "rules_msg_defaultgoal"
 RANDOM_GAMES = 20  # to compare with; some seconds
 
 # The paper's --extrinsic_reward is 0.1: so small an agent would see the rules' reward alone.
@@ -43,7 +48,11 @@ STAGES = {  # the command of each, and what it makes
     "annotate": (
         "annotate_pairs_dataset --directory {root}/motif_dataset --annotator_type rules "
         "--goal_key defaultgoal",
-        f"motif_dataset/preference/{ANNOTATOR}.npy",
+        f"motif_dataset/preference/{CONTROL}.npy",
+    ),
+    "compare": (
+        f"compare_annotators {ANNOTATOR} {CONTROL} --directory {{root}}/motif_dataset",
+        "motif_dataset/preference/comparison.png",
     ),
     "reward": (
         f"train_reward --dataset_dir {{root}}/motif_dataset --annotator {ANNOTATOR} "
@@ -54,6 +63,7 @@ STAGES = {  # the command of each, and what it makes
     "agent": (
         "main --reward_dir {root}/reward_saving_dir/standard_reward --train_dir "
         "{root}/rl_saving_dir --experiment standard_motif --algo APPO --env nle_fixed_eat_action "
+        "--encoder_custom nle_compact_encoder --hidden_size 256 --learning_rate 3e-4 "
         "--root_env NetHackScore-v1 --num_workers 2 --num_envs_per_worker 16 --batch_size 1024 "
         "--train_for_env_steps 400000 --reward_scale 0.1 --obs_scale 255.0 --extrinsic_reward 1.0 "
         "--llm_reward 0.1 --beta_count_exponent 3 --eps_threshold_quantile 0.5 "
@@ -92,7 +102,7 @@ def make_stages(root: Path, small: bool) -> list[Stage]:
 
 def folders_in(root: Path) -> tuple[Path, Path, Path]:
     """The folders of the dataset, the reward model's run and the agent's."""
-    _, labels, reward, agent, _ = (root / makes for _, makes in STAGES.values())
+    _, labels, _, reward, agent, _ = (root / makes for _, makes in STAGES.values())
     return labels.parent.parent, reward.parent, agent.parent
 
 

@@ -1,148 +1,202 @@
-"""The experiment: does the intrinsic reward help, and does its goal steer the agent?
+"""The experiment: what does the learnt reward do, against what else, and whose labels?
 
-    python -m scripts.reproduce                 # or: make reproduce
+    python -m scripts.reproduce                             # or: make reproduce
+    python -m scripts.reproduce --subset score --frames 2000000 --seeds 5
     python -m scripts.reproduce --directory runs/trial --small True
 
-The shipped dataset is unpacked and a reward model trained for each goal, on labels that written
-rules made and no language model; then come the runs of the tables below. ``--dataset`` and
-``--annotator`` take others. Each command is printed before it is run, what is done is kept, and the
-same command goes on where it was stopped. In the end it writes ``table.csv`` (what the last fifth
-of each run's games came to), ``summary.csv`` (means over seeds), ``steering.csv`` (what the agents
-of each goal do in games played after training), ``motif_results.pkl`` and figures.
+Five questions (docs/experiment.md has the plan): score, sparse, labels, steering, balance; primary
+is the part of score to have more seeds of. The shipped dataset is unpacked and a reward model
+trained for each label set that is asked about; then come the training runs, one seed of everything
+after the other; then all policies of a task play the same games. Each command is printed before it
+is run, what is done is kept, and the same command goes on where it was stopped; with more --seeds
+or another --subset it adds to what is there. In the end: runs.csv (a row a run), summary.csv (means
+over seeds, with 95 % intervals over seeds and games), motif_results.pkl and figures.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from motif.cli import option, parse_config, run
+from motif.errors import ConfigError
 from motif.pipeline import Records, Stage, run_stages
-from motif.results.aggregates import interval_of_mean
-from motif.results.curves import method_of, write_csv
-from motif.results.page import Cell
-from motif.results.runs import read_run
+from motif.play.games_file import GAMES, read_games
+from motif.results.curves import write_csv
+from motif.results.evaluation import draw_players
+from motif.results.experiment import Games, games_of, over_seeds, rows_of_summary
 
-TASKS = {"NetHackScore-v1": 600_000, "NetHackStaircase-v1": 300_000}  # environment steps of a run
-EXTRINSIC = {"NetHackScore-v1": 0.1, "NetHackStaircase-v1": 10.0}  # the paper's coefficients
-METHODS = {  # factor of the task's coefficient, coefficient of the intrinsic reward
-    "extrinsic_only": (1.0, 0.0),
-    "motif": (1.0, 0.1),
-    "intrinsic_only": (0.0, 0.1),
+SCORE = "NetHackScore-v1"
+RATED = "Qwen2.5-Coder-1.5B-Instruct_msg_{}_rating"
+LABELS = {  # name of a reward model → the label set that it learns from
+    "llm": RATED.format("defaultgoal"),
+    "rules": "rules_msg_defaultgoal",
+    "small": "Qwen2.5-Coder-0.5B-Instruct_msg_defaultgoal_rating",
+    "reworded": f"{RATED.format('defaultgoal')}_reworded",
+    **{goal: RATED.format(goal) for goal in ("zeroknowledge", "gold", "combat", "stairs")},
 }
-GOALS = ("defaultgoal", "gold", "combat", "stairs")  # each steers agents by its reward alone
-STEERING_STEPS = 300_000
-BEHAVIOUR = ("gold", "kills a monster", "deepest", "length", "intrinsic_return")
-COLUMNS = ("return", "extrinsic_return", "intrinsic_return", "dlvl", "gold", "xlvl", "length")
 
-COLLECT = "collect_pairs_dataset --directory {dataset} --num_pairs 400"
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared: the parts that the agent's reward is made of."""
+
+    task_reward: bool  # whether the task's own is one of them
+    reward: str = ""  # one of LABELS; empty: no learnt reward
+    flags: str = ""
+
+    def line(self, task: str) -> str:
+        """Its flags of ``scripts.main``; the task's coefficients are the paper's."""
+        extrinsic = (0.1 if task == SCORE else 10.0) * self.task_reward
+        learnt = "0.1 --reward_dir {root}/reward/" + self.reward if self.reward else "0.0"
+        return f" --extrinsic_reward {extrinsic} --llm_reward {learnt} {self.flags}"
+
+
+BONUS = "--bonus {} --bonus_reward {}"
+ARMS = {
+    "extrinsic_only": Arm(True),
+    "motif": Arm(True, "llm"),
+    "intrinsic_only": Arm(False, "llm"),
+    "counts_only": Arm(False, "", BONUS.format("counts", 0.1)),
+    "counts": Arm(True, "", BONUS.format("counts", 0.1)),
+    # Pays each step: 0.1 drowned the task's reward, which is its score times 0.1 twice.
+    **{name: Arm(True, "", BONUS.format(name, 0.001)) for name in ("rnd", "e3b")},
+    **{f"motif_{name}": Arm(True, name) for name in ("rules", "small", "reworded")},
+    "motif_zeroknowledge": Arm(True, "zeroknowledge"),
+    **{f"{goal}_only": Arm(False, goal) for goal in ("gold", "combat", "stairs")},
+    # Of two values for a flag the last one counts.
+    **{f"llm_reward_{x}": Arm(True, "llm", f"--llm_reward {x}") for x in (0.03, 0.3, 1.0)},
+    **{
+        f"quantile_{x}": Arm(True, "llm", f"--eps_threshold_quantile {x}") for x in (0.2, 0.8, 0.95)
+    },
+    **{f"exponent_{x}": Arm(True, "llm", f"--beta_count_exponent {x}") for x in (0, 1)},
+}
+MAIN = ("extrinsic_only", "motif", "intrinsic_only")
+SPARSE = ("Staircase", "StaircaseLvl3", "StaircaseLvl3Continual", "Oracle", "OracleSober")
+QUESTIONS: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # tasks, arms
+    "score": ((SCORE,), (*MAIN, "counts_only", "counts", "rnd", "e3b")),
+    "sparse": ([f"NetHack{name}-v1" for name in SPARSE], MAIN),
+    "labels": ((SCORE,), ("motif", *(name for name in ARMS if name.startswith("motif_")))),
+    "steering": ((SCORE,), ("intrinsic_only", "gold_only", "combat_only", "stairs_only")),
+    "balance": ((SCORE,), ("motif", *(n for n in ARMS if n[:4] in ("llm_", "quan", "expo")))),
+    "primary": ((SCORE,), MAIN),  # of the score's arms those to have more --seeds of
+}
+MEASURES = (
+    *("return", "success", "score", "deepest", "gold", "xlvl", "kills a monster", "length"),
+    "progression",
+)
+
 UNPACK = "unpack_dataset --directory {root}"
+COLLECT = "collect_pairs_dataset --directory {dataset} --num_pairs 400"
 ANNOTATE = "annotate_pairs_dataset --directory {dataset} --annotator_type rules --goal_key {goal}"
 REWARD = (
     "train_reward --dataset_dir {dataset} --annotator {labels} --train_dir {root}/reward "
-    "--experiment {goal} --batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777"
+    "--experiment {name} --batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777"
 )
-AGENT = (
-    "main --algo APPO --env nle_fixed_eat_action --num_workers 2 --num_envs_per_worker 32 "
-    "--batch_size 1024 --reward_scale 0.1 --obs_scale 255.0 --beta_count_exponent 3 "
-    "--eps_threshold_quantile 0.5 --save_every_steps 50000 --keep_checkpoints 20 "
-    "--root_env {task} --train_for_env_steps {steps} --extrinsic_reward {extrinsic_reward} "
-    "--llm_reward {llm_reward} --seed {seed} --train_dir {root}/rl --experiment {name}"
+AGENT = (  # the compact policy, the same settings for every arm
+    "main --algo APPO --env nle_fixed_eat_action --encoder_custom nle_compact_encoder "
+    "--hidden_size 256 --learning_rate 3e-4 --num_workers 2 --num_envs_per_worker 32 "
+    "--batch_size 1024 "
+    "--reward_scale 0.1 --obs_scale 255.0 --beta_count_exponent 3 --eps_threshold_quantile 0.5 "
+    "--save_every_steps 1000000 --keep_checkpoints 20 --root_env {task} "
+    "--train_for_env_steps {frames} --seed {seed} --train_dir {root}/rl --experiment {name}"
 )
-PLAY = (  # with each steered agent
-    "visualize --train_dir {root}/rl --experiment {run} --num_episodes 20 --render False "
-    "--seed 777 --stats {root}/games/{run}.json"
-)
+EVALUATE = "evaluate --output {root}/evaluation/{task} --games {games}"
 CURVES = "collect_results --output {root}/motif_results.pkl --csv_dir {root}/curves --run"
-PLOTS = "plot_results --results {root}/motif_results.pkl --output_dir {root}/plots"
+PLOTS = (
+    "plot_results --results {root}/motif_results.pkl --output_dir {root}/plots --aggregates False"
+)
 SMALL_REWARD = " --num_epochs 2"
 SMALL_AGENT = (
     " --num_workers 1 --num_envs_per_worker 4 --batch_size 256 --train_for_env_steps 2048 "
     "--decorrelate_experience_max_seconds 0"
 )
-SMALL_PLAY = " --num_episodes 1"
-
-Row = Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """Where, with which labels, and whether for real."""
+    """Which questions, where, how long."""
 
     directory: Path = option(Path("runs/experiment"), "folder of everything that is made")
-    dataset: Path | None = option(None, "a labelled dataset; default: the shipped one")
-    annotator: str = option("rules_msg_{goal}", "name of its label sets, with {goal} in it")
-    seeds: int = option(3, "seeds of each method")
-    steering_seeds: int = option(3, "seeds of each goal's agents; 0: no steering")
+    subset: Sequence[str] = option(tuple(QUESTIONS), "questions to ask", nargs="+", type=str)
+    dataset: Path | None = option(None, "a dataset with the label sets; default: the shipped one")
+    frames: int = option(10_000_000, "environment steps of each training run")
+    seeds: int = option(3, "training runs of each arm")
+    games: int = option(200, "games that each policy plays afterwards")
+    agent_flags: str = option("", 'for every training run, as "--num_workers 16 --device gpu"')
     small: bool = option(False, "a trial of every stage, too short to learn anything")
+
+    def __post_init__(self) -> None:
+        for question in self.subset:
+            if question not in QUESTIONS:
+                raise ConfigError(f"--subset {question}: there are {', '.join(QUESTIONS)}")
+        for name in ("frames", "seeds"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} {getattr(self, name)}: at least 1 is needed")
 
 
 @dataclass(frozen=True)
 class Planned:
     """One training run."""
 
-    name: str
     task: str
-    goal: str
+    arm: str
     seed: int
-    steps: int
-    extrinsic_reward: float
-    llm_reward: float
 
     @property
-    def steers(self) -> bool:
-        """Whether it belongs to the comparison of goals."""
-        return self.name.startswith("steering")
+    def name(self) -> str:
+        """Its folder's."""
+        return f"{self.task}_{self.arm}_{self.seed}"
 
 
-def planned_runs(config: ReproduceConfig) -> Iterator[Planned]:
-    """Every training run, one seed of all methods after the other."""
-    for seed in range(1, config.seeds + 1):
-        for task, steps in TASKS.items():
-            for method, (factor, llm_reward) in METHODS.items():
-                name, extrinsic = f"{task}_{method}_{seed}", factor * EXTRINSIC[task]
-                yield Planned(name, task, "defaultgoal", seed, steps, extrinsic, llm_reward)
-    for seed in range(1, config.steering_seeds + 1):
-        for goal in GOALS:
-            name, task = f"steering_{goal}_{seed}", "NetHackScore-v1"
-            yield Planned(name, task, goal, seed, STEERING_STEPS, 0.0, 0.1)
+def planned_runs(config: ReproduceConfig) -> list[Planned]:
+    """Every training run once, one seed of all arms after the other."""
+    every = [
+        Planned(task, arm, seed)
+        for seed in range(1, config.seeds + 1)
+        for tasks, arms in (QUESTIONS[question] for question in config.subset)
+        for task in tasks
+        for arm in arms
+    ]
+    return list(dict.fromkeys(every))
 
 
 def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
     """All commands in order."""
-    root, runs, small = config.directory, list(planned_runs(config)), config.small
+    root, runs, small = config.directory, planned_runs(config), config.small
     dataset = config.dataset or root / "motif_dataset"
-    where = {"root": root, "dataset": dataset}
+    where = {"root": root, "dataset": dataset, "frames": config.frames, "games": config.games}
     if config.dataset is None:
         name, line = ("collect", COLLECT) if small else ("unpack", UNPACK)
         yield Stage.row(name, line, dataset / "data", where)
-    for goal in dict.fromkeys(one.goal for one in runs):
-        words = {**where, "goal": goal, "labels": config.annotator.format(goal=goal)}
-        if small and config.dataset is None:
+    for reward in dict.fromkeys(ARMS[one.arm].reward for one in runs if ARMS[one.arm].reward):
+        words = {**where, "name": reward, "labels": LABELS[reward]}
+        if small and config.dataset is None:  # the shipped labels are of the shipped dataset
+            goal = reward if reward in LABELS[reward].split("_") else "defaultgoal"
+            words |= {"goal": goal, "labels": f"rules_msg_{goal}"}
             labels = dataset / "preference" / f"rules_msg_{goal}.npy"
-            yield Stage.row(f"annotate_{goal}", ANNOTATE, labels, words)
-        made = root / "reward" / goal / "val_metrics.csv"
-        yield Stage.row(f"reward_{goal}", REWARD + SMALL_REWARD * small, made, words)
+            yield Stage.row(f"annotate_{reward}", ANNOTATE, labels, words)
+        made = root / "reward" / reward / "val_metrics.csv"
+        yield Stage.row(f"reward_{reward}", REWARD + SMALL_REWARD * small, made, words)
     for one in runs:
-        reward = " --reward_dir {root}/reward/{goal}" if one.llm_reward else ""
+        line = AGENT + ARMS[one.arm].line(one.task) + f" {config.agent_flags}"
         made = root / "rl" / one.name / "episodes.csv"
-        line = AGENT + reward + SMALL_AGENT * small
-        yield Stage.row(one.name, line, made, {**where, **asdict(one)})
-    for name in (one.name for one in runs if one.steers):
-        made = root / "games" / f"{name}.json"
-        yield Stage.row(f"play_{name}", PLAY + SMALL_PLAY * small, made, {**where, "run": name})
-    compared = "".join(f" {{root}}/rl/{one.name}" for one in runs if not one.steers)
+        words = {**where, **asdict(one), "name": one.name}
+        yield Stage.row(one.name, line + SMALL_AGENT * small, made, words)
+    for task in dict.fromkeys(one.task for one in runs):
+        players = " ".join(_folder(root, one) for one in runs if one.task == task)
+        made = root / "evaluation" / task / GAMES
+        words = {**where, "task": task}
+        yield Stage.row(f"evaluate_{task}", f"{EVALUATE} {players}", made, words, True)
+    compared = "".join(f" {one.arm}={_folder(root, one)}" for one in runs)
     yield Stage.row("curves", CURVES + compared, root / "motif_results.pkl", where, True)
-    rliable = importlib.util.find_spec("rliable") is not None
-    if not rliable:
-        print("aggregates are left out: rliable is missing (pip install -e '.[plots]')")
-    yield Stage.row("plots", f"{PLOTS} --aggregates {rliable}", root / "plots", where, True)
+    yield Stage.row("plots", PLOTS, root / "plots", where, True)
+
+
+def _folder(root: Path, one: Planned) -> str:
+    return str(root / "rl" / one.name)
 
 
 def reproduce(config: ReproduceConfig) -> int:
@@ -150,61 +204,45 @@ def reproduce(config: ReproduceConfig) -> int:
     records = Records(config.directory / "stages.json")
     if status := run_stages(list(make_stages(config)), records):
         return status
-    write_tables(config.directory, list(planned_runs(config)))
+    write_tables(config)
     return 0
 
 
-def write_tables(root: Path, planned: Sequence[Planned]) -> None:
-    """``table.csv``, ``summary.csv``, and for steered agents ``steering.csv`` and its figure."""
-    from motif.results.comparison import save_figure, steering_figure
-
-    rows = {one: _last_fifth(one, root / "rl" / one.name) for one in planned}
-    _write_table(root / "table.csv", list(rows.values()))
-    compared = [row for one, row in rows.items() if not one.steers]
-    _write_table(root / "summary.csv", list(_means_over_seeds(compared)))
-    if steering := [_behaviour(one, root) for one in planned if one.steers]:
-        _write_table(root / "steering.csv", steering)
-        save_figure(root / "plots" / "steering", steering_figure(steering, BEHAVIOUR[:3]))
-
-
-def _write_table(path: Path, rows: Sequence[Row]) -> None:
-    write_csv(path, list(rows[0]), (row.values() for row in rows))
-    print(f"\nwritten to {path}:")
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
-
-
-def _last_fifth(one: Planned, folder: Path) -> Row:
-    """What the last fifth of a run's games came to."""
-    done = read_run(folder)
-    games = len(done.episodes["return"])
-    last = slice(games - max(games // 5, min(games, 1)), None)
-    values = {name: done.episodes[name][last] for name in COLUMNS}
-    means = {name: round(float(v.mean()), 4) if games else np.nan for name, v in values.items()}
-    about = {"run": one.name, "task": one.task, "method": method_of(done.config)}
-    goal: Row = {"reward": one.goal if one.llm_reward else "none", "seed": one.seed}
-    return {**about, **goal, "steps": done.steps, "games": games, **means}
-
-
-def _means_over_seeds(rows: Sequence[Row]) -> Iterator[Row]:
-    """Each method on each task: means over seeds, the return's with its 95 % interval."""
-    for task, method in dict.fromkeys((row["task"], row["method"]) for row in rows):
-        seeds = [row for row in rows if (row["task"], row["method"]) == (task, method)]
-        values = {name: np.array([row[name] for row in seeds], float) for name in COLUMNS}
-        means = {name: round(float(array.mean()), 4) for name, array in values.items()}
-        low, high = (round(float(end), 4) for end in interval_of_mean(values["return"]))
-        about = {"task": task, "method": method, "seeds": len(seeds), "return": means["return"]}
-        yield {**about, "low": low, "high": high, **means}
+def write_tables(config: ReproduceConfig) -> None:
+    """``runs.csv``, ``summary.csv``, and for each question and task a figure of its arms."""
+    root = config.directory
+    games: dict[Planned, Games] = {}
+    for one in planned_runs(config):
+        rows = list(read_games(root / "evaluation" / one.task / GAMES))
+        games[one] = games_of(rows, _folder(root, one))
+    runs = [
+        {
+            **asdict(one),
+            **{name: round(float(played[name].mean()), 4) for name in MEASURES if name in played},
+        }
+        for one, played in games.items()
+    ]
+    arms: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    for task, arm in dict.fromkeys((one.task, one.arm) for one in games):
+        seeds = [played for one, played in games.items() if (one.task, one.arm) == (task, arm)]
+        arms.setdefault(task, {})[arm] = over_seeds(seeds)
+    columns = ["task", "arm", "seed", *MEASURES]
+    write_csv(root / "runs.csv", columns, ([row.get(c, "") for c in columns] for row in runs))
+    summary = [row for task in arms for row in rows_of_summary(task, arms[task], MEASURES)]
+    write_csv(root / "summary.csv", list(summary[0]), (row.values() for row in summary))
+    for row in summary:
+        interval = f"({row['return low']} to {row['return high']})"
+        print(f"{row['task']:28} {row['arm']:20} return {row['return']} {interval}")
+    for question in config.subset:
+        tasks, names = QUESTIONS[question]
+        for task in tasks:
+            shown = {name: {"measures": _shown(arms[task][name])} for name in names}
+            draw_players(root / "plots" / f"{question}_{task}.png", {"players": shown})
+    print(f"written to {root}: runs.csv, summary.csv, plots, motif_results.pkl")
 
 
-def _behaviour(one: Planned, root: Path) -> Row:
-    """What an agent did in the games it played: means, with standard errors."""
-    played = json.loads((root / "games" / f"{one.name}.json").read_text())
-    row: dict[str, Cell] = {"reward": one.goal, "seed": one.seed, "games": played["games"]}
-    for name in BEHAVIOUR:
-        row[name] = round(played["means"][name]["mean"], 4)
-        row[f"{name} ±"] = round(played["means"][name]["standard_error"] or 0.0, 4)
-    return row
+def _shown(summary: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {name: summary[name] for name in MEASURES if name in summary}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

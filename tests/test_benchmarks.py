@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import chosen_labels
+from benchmarks.synthetic_pairs import write_pairs
+
 pytest.importorskip("sample_factory")
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -35,9 +38,18 @@ def test_help_is_printed_and_nothing_is_measured(name, capsys):
     [
         ("env_steps", "--steps 200 --rounds 1", "compact_speed_of_raw"),
         ("reward_training", "--sizes 100 --rounds 1 --steps 1", "100"),
+        (
+            "chosen_labels",
+            "--dataset {} --annotator synthetic --seeds 1 --budgets 60 90 --labels 60 --steps 2",
+            "uncertain_labels_of_uniform",
+        ),
     ],
 )
-def test_a_small_run_ends_with_its_line(name, arguments, ratio, capsys):
+def test_a_small_run_ends_with_its_line(name, arguments, ratio, capsys, tmp_path, monkeypatch):
+    write_pairs(tmp_path, 200)
+    for setting, value in (("FEWEST", 2), ("ENOUGH", 0.1)):
+        monkeypatch.setattr(chosen_labels, setting, value)
+    arguments = arguments.format(tmp_path)
     assert importlib.import_module(f"benchmarks.{name}").main(arguments.split()) == 0
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert line["benchmark"] == name

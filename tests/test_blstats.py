@@ -12,7 +12,10 @@ from motif.blstats import (
     DEPTH,
     EXPERIENCE_LEVEL,
     GOLD,
+    HP,
+    HUNGER,
     LEVEL,
+    MAX_HP,
     SCORE,
     TURN,
     X,
@@ -62,6 +65,8 @@ def test_indices_are_nle_s():
     assert nethack.NLE_BL_DEPTH == DEPTH
     assert nethack.NLE_BL_XP == EXPERIENCE_LEVEL
     assert nethack.NLE_BL_TIME == TURN
+    assert (nethack.NLE_BL_HP, nethack.NLE_BL_HPMAX) == (HP, MAX_HP)
+    assert nethack.NLE_BL_HUNGER == HUNGER
     assert (nethack.NLE_BL_X, nethack.NLE_BL_Y) == (X, Y)
     assert (nethack.NLE_BL_SCORE, nethack.NLE_BL_GOLD) == (SCORE, GOLD)
     assert (nethack.NLE_BL_DNUM, nethack.NLE_BL_DLEVEL) == (BRANCH, LEVEL)

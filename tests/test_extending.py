@@ -15,7 +15,7 @@ from rl_command import SERIAL, read_episodes, short_games, short_run
 
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import load_preferences
-from scripts import annotate_pairs_dataset, collect_pairs_dataset, main
+from scripts import annotate_pairs_dataset, collect_pairs_dataset, main, train_reward
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -23,6 +23,7 @@ SCRIPTS = {
     "scripts.annotate_pairs_dataset": annotate_pairs_dataset,
     "scripts.collect_pairs_dataset": collect_pairs_dataset,
     "scripts.main": main,
+    "scripts.train_reward": train_reward,
 }
 
 
@@ -87,7 +88,7 @@ def test_a_task(part, tmp_path):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(tmp_path)},
+        env={"PYTHONPATH": str(tmp_path), "PYGAME_HIDE_SUPPORT_PROMPT": "1"},
     )
     assert done.stdout.split() == ["5", str(tmp_path / "motif/__init__.py")], done.stderr
 
@@ -105,8 +106,12 @@ def test_a_reward_term(part, tmp_path):
 
 
 def test_a_game(part, tmp_path):
-    collect, (_, *flags) = part("A game")
+    collect, annotate, reward, (_, *flags) = part("A game")
+    assert len((tmp_path / "corridor.py").read_text().splitlines()) <= 42
     assert run(collect) == 0
+    assert run(annotate) == 0
+    small = ("--encoder_msg_model", "lt_cnn_small", "--batch_size", "64", "--num_epochs", "6")
+    assert run(reward, *small) == 0
     texts = {
         bytes(message).rstrip(b"\0") for message in PairsDataset("coins").messages.reshape(-1, 256)
     }
@@ -114,4 +119,6 @@ def test_a_game(part, tmp_path):
     line = short_run(tmp_path, "corridor", *SERIAL, *flags, "--train_for_env_steps", "500")
     with short_games():
         assert main.main([*line, "--train_dir", str(tmp_path)]) == 0
-    assert {episode["return"] for episode in read_episodes(tmp_path / "corridor")} <= {0.0, 1.0}
+    episodes = read_episodes(tmp_path / "corridor")
+    assert {episode["return"] for episode in episodes} <= {0.0, 1.0}
+    assert any(episode["intrinsic_return"] > 0 for episode in episodes)

@@ -25,6 +25,7 @@ ROOMS = {  # folders of motif, and the rooms that each may import when it runs
     "collect": {"games", "play", "intrinsic"},
     "annotate": {"games", "preference"},
     "reward": {"preference"},
+    "online": {"annotate", "intrinsic", "preference", "reward"},
     "results": {"games", "preference", "reward"},
 }
 HEAVY = ("nle", "gymnasium", "sample_factory", "vllm")
@@ -93,7 +94,9 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 """
 
 
-@pytest.mark.parametrize("package", ["motif.annotate", "motif.reward", "motif.collect"])
+@pytest.mark.parametrize(
+    "package", ["motif.annotate", "motif.reward", "motif.collect", "motif.online"]
+)
 def test_importable_without_game_or_language_model(package):
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, package, *HEAVY],

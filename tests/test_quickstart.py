@@ -36,12 +36,12 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 def test_commands_carry_all_settings(tmp_path):
     commands = {stage.name: shlex.join(stage.command) for stage in make_stages(tmp_path, False)}
-    assert list(commands) == ["unpack", "annotate", "reward", "agent", "watch"]
+    assert list(commands) == ["unpack", "annotate", "compare", "reward", "agent", "watch"]
     assert commands["unpack"] == (
         f"python -m scripts.unpack_dataset --directory {tmp_path} --zipped motif_dataset_zipped"
     )
     assert commands["annotate"].endswith("--annotator_type rules --goal_key defaultgoal")
-    assert "--annotator rules_msg_defaultgoal" in commands["reward"]
+    assert "--annotator Qwen2.5-Coder-1.5B-Instruct_msg_defaultgoal_rating" in commands["reward"]
     assert f"--reward_dir {tmp_path}/reward_saving_dir/standard_reward" in commands["agent"]
     assert "--num_workers 2" in commands["agent"]
     assert f"--train_dir {tmp_path}/rl_saving_dir --experiment standard_motif" in commands["watch"]
@@ -187,7 +187,7 @@ def test_the_whole_pipeline_small(tmp_path, capfd):
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["pairs"] == sum(summary["labels"].values()) == 50_000
     assert summary["frames"] >= 8_192
-    assert set(summary["seconds"]) == {"unpack", "annotate", "reward", "agent", "watch"}
+    assert set(summary["seconds"]) == {"unpack", "annotate", "compare", "reward", "agent", "watch"}
     assert 0 <= summary["validation_accuracy"] <= 1
     assert (tmp_path / "run" / "report.png").stat().st_size > 10_000
     before = (tmp_path / "run" / "stages.json").read_text()

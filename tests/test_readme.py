@@ -135,18 +135,22 @@ def test_train_the_agent(trained):
 
 
 def test_the_wrapper_in_somebody_s_own_loop(rewarded):
-    (snippet,) = blocks(3, "python")
-    snippet += "print(info['intrinsic_reward'] + reward)"
-    assert np.isfinite(float(paste(rewarded, f"python - <<'END'\n{snippet}\nEND").split()[-1]))
+    page = (ROOT / "docs" / "extending.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", page.split("## Another trainer")[1], re.S)
+    snippet += "print('paid', info['intrinsic_reward'] + reward)"
+    said = paste(rewarded, f"python - <<'END'\n{snippet}\nEND")  # and what packages have to say
+    assert np.isfinite(float(re.search(r"^paid (\S+)$", said, re.M)[1]))
 
 
 def test_watch_it_and_read_about_it(trained):
-    watch, report = blocks(4)
+    watch, report, evaluate = blocks(4)
     said = paste(trained, f"{watch.strip()} --num_episodes 1 --seed 1")
     assert "\x1b[" in said  # colours
     paste(trained, smaller(report, play=1).strip() + " --policies 2")
     page = (trained / AGENT / "report.html").read_text()
     assert "standard_motif" in page
+    said = paste(trained, f"{evaluate.strip()} --games 2")
+    assert f"random minus {AGENT}" in said and f"explorer minus {AGENT}" in said
 
 
 def test_every_command_that_is_named_is_there():

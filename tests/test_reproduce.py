@@ -4,56 +4,101 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections import Counter
 from functools import partial
 
+import numpy as np
 import pytest
 
 from motif import pipeline
 from motif.pipeline import Stage
+from motif.results.experiment import interval_over_seeds, over_seeds
 from motif.results.results_file import read_results
 from scripts import reproduce
-from scripts.reproduce import ReproduceConfig, make_stages, planned_runs
+from scripts.reproduce import ARMS, LABELS, QUESTIONS, ReproduceConfig, make_stages, planned_runs
+
+COMPARED = ("extrinsic_only", "motif", "intrinsic_only")
 
 
-def test_three_methods_two_tasks_three_seeds_and_steering():
-    runs = list(planned_runs(ReproduceConfig()))
-    assert len({one.name for one in runs}) == len(runs) == 3 * 2 * 3 + 4 * 3
-    experiment = [one for one in runs if not one.name.startswith("steering")]
-    assert Counter((one.task, one.steps) for one in experiment) == {
-        ("NetHackScore-v1", 600_000): 9,
-        ("NetHackStaircase-v1", 300_000): 9,
-    }
-    assert {(one.extrinsic_reward, one.llm_reward) for one in experiment} == {
-        *((0.1, 0.0), (0.1, 0.1), (0.0, 0.1)),  # the score task
-        *((10.0, 0.0), (10.0, 0.1), (0.0, 0.1)),
-    }
-    steering = [one for one in runs if one.name.startswith("steering")]
-    assert [one.goal for one in steering] == list(reproduce.GOALS) * 3
-    assert {(one.extrinsic_reward, one.llm_reward) for one in steering} == {(0.0, 0.1)}
+def test_every_question_asks_about_known_arms_and_every_arm_is_asked_about():
+    asked = {arm for _, arms in QUESTIONS.values() for arm in arms}
+    assert asked == set(ARMS)
+    assert {arm.reward for arm in ARMS.values()} - {""} == set(LABELS)
+    for _, arms in QUESTIONS.values():
+        assert len(set(arms)) == len(arms)
+
+
+def test_a_run_that_two_questions_ask_about_is_trained_once():
+    config = ReproduceConfig(subset=("score", "labels", "steering"), seeds=2)
+    runs = planned_runs(config)
+    assert len({one.name for one in runs}) == len(runs) == 2 * (7 + 4 + 3)
+    first = [one.arm for one in runs if one.seed == 1]
+    assert first == [one.arm for one in runs if one.seed == 2] == [one.arm for one in runs[:14]]
+    assert tuple(first[:3]) == COMPARED
 
 
 def commands(config: ReproduceConfig) -> dict[str, str]:
     return {stage.name: shlex.join(stage.command) for stage in make_stages(config)}
 
 
-def test_the_shipped_dataset_is_unpacked_and_has_its_labels(tmp_path):
-    made = commands(ReproduceConfig(tmp_path))
-    assert list(made)[:2] == ["unpack", "reward_defaultgoal"]
-    assert list(made)[-2:] == ["curves", "plots"]
-    assert f"--dataset_dir {tmp_path / 'motif_dataset'} " in made["reward_defaultgoal"]
-    assert "--annotator rules_msg_defaultgoal " in made["reward_defaultgoal"]
+def test_coefficients_are_the_papers(tmp_path):
+    made = commands(ReproduceConfig(tmp_path, subset=("score", "sparse")))
+    for task, coefficient in (("NetHackScore-v1", 0.1), ("NetHackOracle-v1", 10.0)):
+        rewards = [made[f"{task}_{arm}_1"].partition(" --extrinsic_reward ")[2] for arm in COMPARED]
+        learnt = f"--llm_reward 0.1 --reward_dir {tmp_path}/reward/llm"
+        assert rewards == [
+            f"{coefficient} --llm_reward 0.0",
+            f"{coefficient} {learnt}",
+            f"0.0 {learnt}",
+        ]
+    assert made["NetHackScore-v1_e3b_3"].endswith("0.0 --bonus e3b --bonus_reward 0.001")
+
+
+def test_the_shipped_dataset_is_unpacked_and_its_labels_by_a_real_model_are_learnt(tmp_path):
+    made = commands(ReproduceConfig(tmp_path, subset=("steering",)))
+    assert list(made)[:3] == ["unpack", "reward_llm", "reward_gold"]
+    assert list(made)[-3:] == ["evaluate_NetHackScore-v1", "curves", "plots"]
+    assert f"--dataset_dir {tmp_path / 'motif_dataset'} " in made["reward_gold"]
+    assert "--annotator Qwen2.5-Coder-1.5B-Instruct_msg_gold_rating " in made["reward_gold"]
 
 
 def test_a_given_dataset_is_neither_unpacked_nor_labelled(tmp_path):
-    config = ReproduceConfig(tmp_path, dataset=tmp_path / "mine", annotator="llm_{goal}")
-    made = commands(config)
-    first, *_ = made.items()
-    assert first[0] == "reward_defaultgoal"
-    assert f"--dataset_dir {tmp_path / 'mine'} --annotator llm_defaultgoal " in first[1]
-    assert "--reward_dir" not in made["NetHackScore-v1_extrinsic_only_1"]
-    rewarded = made["NetHackScore-v1_motif_1"]
-    assert rewarded.endswith(f" --reward_dir {tmp_path}/reward/defaultgoal")
+    config = ReproduceConfig(tmp_path, ("labels",), dataset=tmp_path / "mine")
+    first, *_ = commands(config).items()
+    assert first[0] == "reward_llm"
+    assert f"--dataset_dir {tmp_path / 'mine'} --annotator Qwen" in first[1]
+
+
+def test_flags_for_every_run_come_last(tmp_path):
+    config = ReproduceConfig(tmp_path, ("score",), agent_flags="--num_workers 16 --device gpu")
+    made = commands(config)["NetHackScore-v1_motif_1"]
+    assert made.endswith(" --num_workers 16 --device gpu")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--subset scores", "--subset scores: there are score, sparse, labels"),
+        ("--seeds 0", "--seeds 0: at least 1 is needed"),
+        ("--frames 0", "--frames 0: at least 1 is needed"),
+    ],
+)
+def test_bad_flags_are_refused_in_a_line(flags, said, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        reproduce.main(["--directory", str(tmp_path / "new"), *flags.split()])
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_intervals_are_over_seeds_and_over_games():
+    rng = np.random.default_rng(0)
+    alike = [rng.normal(5, 1, 200) for _ in range(3)]  # seeds differ by nothing but chance
+    low, high = interval_over_seeds(alike)
+    assert 0.1 < high - low < 0.4  # of 600 games: 4 / sqrt(600) = 0.16; and seeds are drawn
+    apart = [games + shift for games, shift in zip(alike, (0, 10, 20))]
+    low, high = interval_over_seeds(apart)
+    assert low < 6 < 24 < high  # one resample in 27 draws the lowest seed alone
+    (one,) = over_seeds([{"score": np.array([1.0, 3.0])}]).values()
+    assert one == {"mean": 2.0, "low": 1.0, "high": 3.0}
 
 
 def test_what_is_done_is_kept_and_never_taken_for_something_else(tmp_path, monkeypatch, capsys):
@@ -67,19 +112,19 @@ def test_what_is_done_is_kept_and_never_taken_for_something_else(tmp_path, monke
         return status
 
     monkeypatch.setattr(pipeline, "run_stage", partial(run_stage, 1))
-    flags = ["--directory", str(tmp_path), "--small", "True"]
+    flags = ["--directory", str(tmp_path), "--subset", "score", "--small", "True"]
     assert reproduce.main(flags) == 1
     assert asked == ["collect"]  # it failed: nothing is done after it, nor noted
     assert "ended with status 1; the same command goes on" in capsys.readouterr().out
     monkeypatch.setattr(pipeline, "run_stage", partial(run_stage, 0))
-    monkeypatch.setattr(reproduce, "write_tables", lambda root, planned: None)
+    monkeypatch.setattr(reproduce, "write_tables", lambda config: None)
     assert reproduce.main(flags) == 0
     count = len(asked)
     capsys.readouterr()
     assert reproduce.main(flags) == 0
-    assert asked[count:] == ["curves", "plots"]  # cheap, and made anew
+    assert asked[count:] == ["evaluate_NetHackScore-v1", "curves", "plots"]  # made anew
     assert "] collect: done before, in 0 s\n" in capsys.readouterr().out
-    assert reproduce.main(flags[:2]) == 2  # not small: other commands
+    assert reproduce.main(flags[:4]) == 2  # not small: other commands
     assert f"{tmp_path} was begun with other settings:" in capsys.readouterr().err
 
 
@@ -87,21 +132,20 @@ def test_what_is_done_is_kept_and_never_taken_for_something_else(tmp_path, monke
 @pytest.mark.nle
 def test_one_run_for_real(tmp_path, capfd, monkeypatch):
     pytest.importorskip("sample_factory")
-    monkeypatch.setattr(reproduce, "TASKS", {"NetHackStaircase-v1": 300_000})
-    monkeypatch.setattr(reproduce, "METHODS", {"motif": (1.0, 0.1)})
-    monkeypatch.setattr(reproduce, "GOALS", ("gold",))
-    flags = ["--directory", str(tmp_path), "--small", "True", "--seeds", "1"]
-    assert reproduce.main([*flags, "--steering_seeds", "1"]) == 0
-    with (tmp_path / "table.csv").open() as file:
-        row, steered = csv.DictReader(file)
-    assert (row["method"], row["reward"], row["seed"]) == ("motif", "defaultgoal", "1")
-    assert (steered["method"], steered["reward"]) == ("intrinsic_only", "gold")
-    assert int(row["steps"]) <= 3_000
-    with (tmp_path / "steering.csv").open() as file:
-        (played,) = csv.DictReader(file)
-    assert (played["reward"], played["seed"], played["games"]) == ("gold", "1", "1")
-    assert float(played["deepest"]) >= 1
-    assert (tmp_path / "plots" / "steering.png").is_file()
-    results = read_results(tmp_path / "motif_results.pkl")
-    assert list(results) == ["NetHackStaircase-v1"]
-    assert "[10/10]" in capfd.readouterr().out
+    task = "NetHackStaircase-v1"
+    monkeypatch.setitem(reproduce.QUESTIONS, "sparse", ((task,), ("motif", "counts_only")))
+    flags = f"--directory {tmp_path} --small True --subset sparse --seeds 1 --games 2"
+    assert reproduce.main(flags.split()) == 0
+    with (tmp_path / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["task"], row["arm"], row["seed"]) for row in rows] == [
+        (task, "motif", "1"),
+        (task, "counts_only", "1"),
+    ]
+    assert all(float(row["deepest"]) >= 1 and row["success"] in "0.0 0.5 1.0" for row in rows)
+    with (tmp_path / "summary.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert float(row["return low"]) <= float(row["return"]) <= float(row["return high"])
+    assert (tmp_path / "plots" / f"sparse_{task}.png").is_file()
+    assert list(read_results(tmp_path / "motif_results.pkl")) == [task]
+    assert "[8/8]" in capfd.readouterr().out

@@ -6,8 +6,11 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from motif.results.aggregates import MeanCurve
+from motif.results.comparison import curves_figure, method_colors
 from motif.results.results_file import read_results, write_results
 from scripts import collect_results, plot_results
 
@@ -26,6 +29,16 @@ def runs(rl_run, tmp_path):
         (tmp_path / f"run{number}/config.json").write_text(json.dumps({**config, **change}))
         folders.append(tmp_path / f"run{number}")
     return [str(folder) for folder in folders]
+
+
+def test_each_of_many_methods_has_a_line_of_its_own():
+    steps = np.array([1.0, 2.0])
+    curve = MeanCurve(steps, steps, steps, steps, np.stack([steps]))
+    bonuses = ("", "_counts", "_rnd", "_noveld", "_e3b")
+    names = [f"{of}{bonus}" for of in ("motif", "intrinsic_only", "_only") for bonus in bonuses]
+    axes = curves_figure("task", dict.fromkeys(names, curve), method_colors(names)).axes[0]
+    means = [line for line in axes.lines if line.get_linewidth() > 2]
+    assert len({(line.get_color(), line.get_linestyle()) for line in means}) == len(names) == 15
 
 
 def test_from_runs_to_figures(runs, tmp_path, capsys):
@@ -84,6 +97,17 @@ def test_curves_of_unequal_length_are_pointed_at(tmp_path, capsys):
         assert plot_results.main(flags) == 0
         said = capsys.readouterr().err
         assert ("end at different steps (motif 20, other 90)" in said) == warned
+
+
+def test_runs_without_a_finished_game_give_no_aggregates_and_no_error(tmp_path, capsys):
+    path = tmp_path / "motif_results.pkl"
+    none = {"timesteps": [[]], "returns": [[]]}
+    write_results(path, {"NetHackScore-v1": {"motif": none}})
+    flags = ["--results", str(path), "--output_dir", str(tmp_path / "plots")]
+    assert plot_results.main(flags) == 0
+    said = capsys.readouterr().out
+    assert "no task has finished games of all methods (motif)" in said
+    assert not (tmp_path / "plots").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motif.pairs_dataset import PairsDataset
@@ -39,6 +40,11 @@ class Annotator(Protocol):
     seconds_to_load: float = 0.0  # so far
     served: Mapping[str, Any] = MappingProxyType({})  # what a server tells of its model's weights
     tie_share: float | None = None  # of the pairs, the least decided: they become ties
+    keep_open: bool = False  # annotate() is called again: only close() frees a model and a cache
+
+    def open(self) -> None:
+        """Load what the first question needs, to see that it can be: nothing, by default."""
+        return
 
     def annotate(self, pairs: PairsDataset, indices: IndexArray) -> Iterator[Answers]:
         """Label the pairs ``indices``; each exactly once, in blocks of any size and order."""
@@ -62,18 +68,19 @@ def annotate_chunk(
     chunk: PreferenceChunk,
     *,
     flushing_freq: int,
-    first: int | None = None,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> list[int]:
     """Label what is still unknown in ``chunk``, flushing every ``flushing_freq`` pairs.
 
     Args:
-        first: leave all pairs of the dataset but the first so many as they are.
+        chosen: leave all pairs of the dataset (N,) but these as they are.
 
     Returns:
         The chunks of the set that are not complete yet (none: the set has been merged).
     """
-    count = max(min(chunk.stop, len(pairs) if first is None else first) - chunk.start, 0)
-    unknown = np.flatnonzero(chunk.labels[:count] == Preference.UNKNOWN)
+    wanted = np.True_ if chosen is None else chosen[chunk.start : chunk.stop]
+    count = len(chunk.labels) if chosen is None else np.count_nonzero(wanted)
+    unknown = np.flatnonzero((chunk.labels == Preference.UNKNOWN) & wanted)
     unknown += chunk.start  # in place: the one array that grows with the pairs
     done = count - len(unknown)
     description = chunk.annotator if chunk.chunks == 1 else f"{chunk.annotator} [{chunk.chunk}]"

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from motif.blstats import DEPTH, EXPERIENCE_LEVEL, GOLD, HP, HUNGER, HUNGER_WORDS, MAX_HP
 from motif.messages import decode, group_repeats
 from motif.pairs_dataset import PairsDataset
 from motif.types import AnyArray, IndexArray, MessageArray
 
-# Indices into blstats, as NLE's nle.nethack.NLE_BL_* name them. Annotation runs where NLE is not
-# installed, so they are written out here.
-BL_HP, BL_HPMAX, BL_DEPTH, BL_GOLD, BL_XP, BL_HUNGER = 10, 11, 12, 13, 18, 21
-
-HUNGER_WORDS = ("Satiated", "", "Hungry", "Weak", "Fainting", "Fainted", "Starved")
 BLOCK = 4096  # pairs read at once
 
 
@@ -27,11 +23,11 @@ class Captioned(NamedTuple):
 
 def status(blstats: AnyArray) -> str:
     """The bottom line in short, from one step's (27,) blstats."""
-    hunger = int(blstats[BL_HUNGER])
+    hunger = int(blstats[HUNGER])
     word = HUNGER_WORDS[hunger] if 0 <= hunger < len(HUNGER_WORDS) else ""
     shown = (
-        f"Dlvl:{blstats[BL_DEPTH]} $:{blstats[BL_GOLD]} "
-        f"HP:{blstats[BL_HP]}({blstats[BL_HPMAX]}) Xp:{blstats[BL_XP]} {word}"
+        f"Dlvl:{blstats[DEPTH]} $:{blstats[GOLD]} "
+        f"HP:{blstats[HP]}({blstats[MAX_HP]}) Xp:{blstats[EXPERIENCE_LEVEL]} {word}"
     )
     return shown.rstrip()
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from motif.cli import option
+from motif.cli import command, option
 from motif.errors import ConfigError
+from motif.games.game import GAME_HELP
+from motif.pairs_dataset import ORIGIN
 
 LLAMA_2_CHAT = "meta-llama/Llama-2-{size}b-chat-hf"
 ANNOTATORS = ("llama", "rules", "score", "return")  # the last three without a language model
@@ -33,7 +35,7 @@ class AnnotationConfig:
     """The command line of ``python -m scripts.annotate_pairs_dataset``."""
 
     directory: Path = option(Path("motif_dataset"), "the pairs dataset")
-    game: str = option("nethack", "whose rules and prompts: nethack, or module:Adapter of your own")
+    game: str = option(ORIGIN["game"], GAME_HELP)
     annotator_type: str = option(
         "llama",
         "who prefers: a language model (llama), message patterns (rules), the game's score at the "
@@ -45,6 +47,18 @@ class AnnotationConfig:
     n_annotation_chunks: int = option(1, "how many parts the work is split into")
     chunk_number: int = option(0, "which part this run labels, from 0")
     first: int | None = option(None, "label the first so many pairs of the dataset only")
+    select: Literal["uniform", "uncertain"] | None = option(
+        None,
+        "label --budget pairs only: drawn uniformly, or those on which the heads of --reward_dir "
+        "disagree most",
+    )
+    budget: int | None = option(
+        None, "for --select: how many labels the set has afterwards, those that it has included"
+    )
+    select_seed: int = option(777, "of --select uniform")
+    reward_dir: Path | None = option(
+        None, "for --select uncertain: a run of scripts.train_reward --reward_ensemble 5"
+    )
     ignore_existing: bool = option(False, "label this chunk anew, ignoring labels and cache")
     flushing_freq: int = option(1000, "pairs between forced writes to disk")
     rules_file: Path | None = option(None, "your own message patterns, for --annotator-type rules")
@@ -143,8 +157,10 @@ class AnnotationConfig:
                 "your own is named module:Name"
             )
         counts = "n_annotation_chunks num_gpus num_workers batch_size flushing_freq first"
-        counts += " max_new_tokens top_logprobs most_captions"
-        amounts = "temperature top_k tie_margin min_mass server_patience price_in price_out"
+        counts += " max_new_tokens top_logprobs most_captions budget"
+        amounts = (
+            "select_seed temperature top_k tie_margin min_mass server_patience price_in price_out"
+        )
         least = dict.fromkeys(counts.split(), 1) | dict.fromkeys(amounts.split(), 0)
         for name, bound in least.items():
             value = getattr(self, name)
@@ -161,6 +177,17 @@ class AnnotationConfig:
             )
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ConfigError(f"--top_p must be above 0 and at most 1, but is {self.top_p}")
+        if (self.select is None) != (self.budget is None):
+            raise ConfigError(
+                f"--budget {self.budget}: chosen how? add --select uniform or uncertain"
+                if self.select is None
+                else f"--select {self.select}: how many labels? add --budget 5000"
+            )
+        if (self.select == "uncertain") != (self.reward_dir is not None):
+            raise ConfigError(
+                "--select uncertain asks the heads of a trained ensemble, and they are named by "
+                f"--reward_dir; train one: {command('reward', reward_ensemble=5)} …"
+            )
         if self.backend == "batch" and self.no_dedupe:
             raise ConfigError(
                 "--no_dedupe asks the same twice, and a batch knows a request by what it asks; "

@@ -18,6 +18,7 @@ from motif.annotate.chat import ModelError, Reply, Sampling
 from motif.annotate.engine_openai import OpenAIChatModel
 from motif.annotate.gguf import read_gguf
 from motif.annotate.refusals import INSTEAD
+from motif.cores import cores
 from motif.errors import MissingPackageError
 from motif.processes import guarded
 
@@ -144,7 +145,6 @@ class LlamaCppChatModel(OpenAIChatModel):
 
 def _divide(size: int, most: int) -> tuple[int, int]:
     """How many servers of how many threads, for weights of ``size`` bytes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    servers = max(min(cores or 1, most, memory // (SHARE * size)), 1)
-    return servers, (cores or 1) // servers
+    servers = max(min(cores(), most, memory // (SHARE * size)), 1)
+    return servers, cores() // servers

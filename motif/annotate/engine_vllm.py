@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ class VLLMChatModel:
         chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self._template = dict(chat_template_kwargs or {})
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout has our results
         try:
             from vllm import LLM
         except ImportError as error:

@@ -17,7 +17,8 @@ from motif.annotate.prompt import goal_sentence
 from motif.atomic_write import atomic_write
 from motif.cli import option
 from motif.errors import ConfigError, MissingPackageError
-from motif.pairs_dataset import PairsDataset
+from motif.games.game import GAME_HELP
+from motif.pairs_dataset import ORIGIN, PairsDataset
 from motif.preference.label_set import find_probabilities, label_source, load_preferences
 from motif.preference.labels import Preference
 
@@ -35,7 +36,7 @@ class PreferenceExportConfig:
     annotator: str = option(None, "the label set, as in <directory>/preference", required=True)
     output: Path = option(None, "the file to write, .jsonl or .parquet", required=True)
     directory: Path = option(Path("motif_dataset"), "the pairs dataset")
-    game: str = option("nethack", "whose goals: nethack, or module:Adapter of your own")
+    game: str = option(ORIGIN["game"], GAME_HELP)
     prompt: str | None = option(
         None, "what each row's prompt is; default: the goal's sentence, if the game has it"
     )

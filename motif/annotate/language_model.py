@@ -154,7 +154,13 @@ class LanguageModelAnnotator(Annotator):
                 if settled.rows:
                     yield settled.take()
         finally:
-            self.close()
+            if not self.keep_open:
+                self.close()
+
+    def open(self) -> None:
+        """Load the model, or connect to its server."""
+        if self._make_model is not None:
+            self._loaded_model()
 
     def why_unknown(self) -> str:
         """What becomes of the pairs that are unknown, and what to do."""

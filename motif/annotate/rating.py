@@ -61,6 +61,7 @@ class RatingAnnotator(Annotator):
     ) -> None:
         self.source, self.options, self.keys = source, options, options.keys
         self._prompt, self._make_model, self._cache = prompt, make_model, cache
+        self._model: ChatModel | None = None
         self._temperature, self._most = temperature, most
         self._refused: dict[str, str] = {}  # reasons by caption
         self._left_open: set[str] = set()
@@ -83,11 +84,26 @@ class RatingAnnotator(Annotator):
             if self._left_open:
                 raise OpenRequestsError(f"{len(self._left_open):,} messages wait for answers")
         finally:
-            self.close()
+            if not self.keep_open:
+                self.close()
+
+    def open(self) -> None:
+        """Load the model, or connect to its server."""
+        if self._model is None and self._make_model is not None:
+            started = time.perf_counter()
+            self._model = self._make_model()
+            self.seconds_to_load += time.perf_counter() - started
+            self.served = getattr(self._model, "served", {})
 
     def close(self) -> None:
-        """Free the cache; the model is freed as soon as all is rated."""
+        """Free the cache; the model is freed as soon as all is rated, unless it is kept open."""
+        self._free_model()
         self._cache.close()
+
+    def _free_model(self) -> None:
+        if self._model is not None:
+            self._model.close()
+            self._model = None
 
     def publish(self, pairs: PairsDataset, path: Path) -> Path:
         """Write ``<annotator>.ratings.csv`` beside the labels: all captions, best first."""
@@ -124,14 +140,13 @@ class RatingAnnotator(Annotator):
         if self._make_model is None:
             self._left_open.update(wanted)
             return
-        started = time.perf_counter()
-        model, under_way, waiting = self._make_model(), dict[int, str](), enumerate(wanted)
-        self.seconds_to_load += time.perf_counter() - started
-        self.served = getattr(model, "served", {})
-        with (
-            contextlib.closing(model),
-            tqdm(total=len(wanted), unit="caption", desc="ratings", leave=False) as bar,
-        ):
+        self.open()
+        model, under_way, waiting = self._model, dict[int, str](), enumerate(wanted)
+        assert model is not None
+        shown = tqdm(
+            total=len(wanted), unit="caption", desc="ratings", leave=False, disable=self.keep_open
+        )
+        with shown as bar:
             while True:
                 room = self._misses.room(self.options.window) - len(under_way)
                 for tag, caption in islice(waiting, max(room, 0)):
@@ -148,6 +163,8 @@ class RatingAnnotator(Annotator):
                 speed = self._tokens_read / max(bar.format_dict["elapsed"], 1e-9)
                 bar.set_postfix_str(f"{speed:,.0f} tokens/s read", refresh=False)
                 bar.update(len(replies))
+        if not self.keep_open:
+            self._free_model()
         if self._misses.refusal and not len(self._cache):  # nobody ever got an answer
             raise ModelError(explain_refusal(self._misses.refusal))
 

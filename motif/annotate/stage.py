@@ -24,17 +24,17 @@ from motif.annotate.estimate import estimate
 from motif.annotate.game_progress import ReturnAnnotator, ScoreAnnotator
 from motif.annotate.language_model import show_turns
 from motif.annotate.rules import RulesAnnotator
+from motif.annotate.selection import Doubts, choose_pairs, indices_to_label
 from motif.cli import EXIT_OPEN, command
 from motif.data_files import read_json
 from motif.errors import ConfigError
 from motif.extensions import make_extension
 from motif.games.game import find_game
 from motif.messages import printable
-from motif.pairs_dataset import PairsDataset
+from motif.pairs_dataset import PairsDataset, check_origin, origin_flags
 from motif.preference.chunk import PreferenceChunk
 from motif.preference.label_set import find_probabilities, load_preferences
 from motif.preference.labels import Preference, count_labels
-from motif.types import IndexArray
 
 MOST_TIES = 0.5  # of the labels; above, the judge hardly judges
 
@@ -51,18 +51,23 @@ def make_annotator(config: AnnotationConfig) -> Annotator:
     return annotator
 
 
-def annotate(config: AnnotationConfig) -> int:
+def annotate(config: AnnotationConfig, doubts: Doubts) -> int:
     """Run stage 1 as ``config`` says; the exit status.
+
+    Args:
+        doubts: what ``--select uncertain`` chooses by.
 
     Raises:
         MotifError: something the user can put right; labels so far are kept.
     """
+    check_origin(config.directory, game=config.game)
     if config.show_prompt is not None:
         return show_prompt(config, config.show_prompt)
     if config.estimate:
-        return print_estimate(config)
+        return print_estimate(config, doubts)
     if config.reparse:
         return reparse(config)
+    chosen = choose_pairs(config, doubts)
     with contextlib.closing(make_annotator(config)) as annotator:
         pairs = PairsDataset(config.directory, keys=annotator.keys)
         try:
@@ -75,8 +80,8 @@ def annotate(config: AnnotationConfig) -> int:
                 ignore_existing=config.ignore_existing,
                 probabilities=annotator.keeps_probabilities,
             ) as chunk:
-                freq, first = config.flushing_freq, config.first
-                missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=freq, first=first)
+                freq = config.flushing_freq
+                missing = annotate_chunk(pairs, annotator, chunk, flushing_freq=freq, chosen=chosen)
         except OpenRequestsError as left:
             print(f"{left}; the other labels are kept")
             folder, name = batch_folder(config), request_files_name(config)
@@ -149,13 +154,19 @@ def report(
             "larger model, or, with --answer-mode direct or rating, name a --tie-share"
         )
     why = annotator.why_unknown()
-    if config.first and config.first < len(pairs):
-        print(f"pairs after the first {config.first:,} are asked by this command without --first")
+    if (config.budget or config.first or len(pairs)) < len(pairs):
+        print(
+            f"pairs beyond {config.budget:,} are asked by this command with a larger --budget"
+            if config.budget
+            else f"pairs after the first {config.first:,} are asked by this command without --first"
+        )
         counts["unknown"] = 0 if why == ASKED_AGAIN else counts["unknown"]
     if counts["unknown"]:
         print(why)
     name = config.annotator
-    following = command("reward", dataset_dir=config.directory, annotator=name, experiment=name)
+    flags = origin_flags(config.directory)
+    where = config.directory
+    following = command("reward", dataset_dir=where, annotator=name, experiment=name, **flags)
     print("next:", following)
 
 
@@ -173,13 +184,13 @@ def show_prompt(config: AnnotationConfig, index: int) -> int:
     return 0
 
 
-def print_estimate(config: AnnotationConfig) -> int:
+def print_estimate(config: AnnotationConfig, doubts: Doubts) -> int:
     """Print how much there is to ask and what it costs, and stop."""
     if config.annotator_type != "llama":
         raise ConfigError("--estimate is for language models; the other annotators take seconds")
     options = asking_options(config)
     pairs = PairsDataset(config.directory, options.keys)
-    captioned = options.captioned(pairs, _indices_to_label(config, pairs))
+    captioned = options.captioned(pairs, indices_to_label(config, doubts))
     with contextlib.closing(open_cache(config)) as cache:
         counted = estimate(
             captioned,
@@ -193,14 +204,3 @@ def print_estimate(config: AnnotationConfig) -> int:
     if config.price_in or config.price_out:
         print(counted.cost(config.price_in or 0, config.price_out or 0, longest))
     return 0
-
-
-def _indices_to_label(config: AnnotationConfig, pairs: PairsDataset) -> IndexArray:
-    """Pairs of this chunk that have no label in a merged set."""
-    chunks, chunk = config.n_annotation_chunks, config.chunk_number
-    indices = np.arange(len(pairs) * chunk // chunks, len(pairs) * (chunk + 1) // chunks)
-    merged = config.directory / "preference" / f"{config.annotator}.npy"
-    if merged.is_file() and not config.ignore_existing:
-        labels = load_preferences(pairs, config.annotator)
-        indices = indices[labels[indices] == Preference.UNKNOWN]
-    return indices[indices < config.first] if config.first else indices

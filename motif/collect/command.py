@@ -13,7 +13,8 @@ from motif.collect.sources import GameSource, PlayedGames, open_task
 from motif.collect.ttyrec import TtyrecGames
 from motif.errors import CheckpointError, ConfigError
 from motif.games.game import Player, find_game
-from motif.play.players import RandomPlayer
+from motif.pairs_dataset import ORIGIN
+from motif.play.players import RandomPlayer, check_player, run_and_steps
 
 LoadPolicy = Callable[[Path, int | None], Player]  # run folder, environment steps (None: the last)
 
@@ -31,8 +32,10 @@ def open_source(config: CollectionConfig, load_policy: LoadPolicy) -> GameSource
         folders = [Path(folder) for folder in config.ttyrec]
         return TtyrecGames(folders, config.max_episode_steps, config.seed)
     game = find_game(config.game)
-    env = open_task(game, config.task, config.max_episode_steps)
-    checkpoints = [_load_player(run, load_policy) for run in config.checkpoint]
+    env = open_task(game, config.task, config.max_episode_steps, config.caption)
+    checkpoints = [load_policy(*run_and_steps(run)) for run in config.checkpoint]
+    for player in checkpoints:
+        check_player(player, game=config.game, caption=config.caption)
     names = [player.name for player in checkpoints]
     for name in names:
         if names.count(name) > 1:
@@ -53,19 +56,6 @@ def open_source(config: CollectionConfig, load_policy: LoadPolicy) -> GameSource
     return PlayedGames(game, env, players, config.seed)
 
 
-def _load_player(checkpoint: str, load_policy: LoadPolicy) -> Player:
-    """The policy that ``RUN[@STEPS]`` names."""
-    run, _, steps = checkpoint.rpartition("@")
-    if not (run and steps.isdecimal()) or Path(checkpoint).is_dir():
-        run, steps = checkpoint, ""
-    if not Path(run).is_dir():
-        raise CheckpointError(
-            f"no RL run in {run}; train one with {command('agent')}, "
-            "or collect with --policy random or explorer"
-        )
-    return load_policy(Path(run), int(steps) if steps else None)
-
-
 def collect_and_report(config: CollectionConfig, load_policy: LoadPolicy) -> None:
     """Collect, then say what there is and what comes next."""
     start, was_there = time.monotonic(), Path(config.directory, "data").exists()
@@ -79,5 +69,7 @@ def collect_and_report(config: CollectionConfig, load_policy: LoadPolicy) -> Non
         print(f"nothing to do: {what}")
     else:
         print(f"collected {what}: {seconds:.1f} s, {config.num_pairs / seconds:.0f} pairs/s")
-    annotate = command("annotate", "--directory", config.directory, "--annotator-type", "rules")
+    game = ["--game", config.game] if config.game != ORIGIN["game"] else []
+    rules = ["--annotator-type", "rules", *game]
+    annotate = command("annotate", "--directory", config.directory, *rules)
     print("next:", annotate)

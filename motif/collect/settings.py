@@ -9,9 +9,12 @@ from typing import Any, Literal
 from motif.cli import option
 from motif.device import DeviceName
 from motif.errors import ConfigError, DatasetError
+from motif.games.game import CAPTION_HELP, GAME_HELP
+from motif.pairs_dataset import ORIGIN
 
-OF_PLAYING = ("game", "policy", "checkpoint", "task", "device")  # not of recorded games
-LATER = ("game", "device")  # not in a dataset's settings at the default, as in older datasets
+OF_PLAYING = ("game", "caption", "policy", "checkpoint", "task", "device")  # not of recorded games
+# Not in a dataset's settings at the default, as in older datasets.
+LATER = ("game", "caption", "device")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class CollectionConfig:
     """Settings of stage 0; all but ``directory`` decide what the dataset holds."""
 
     directory: str = option("motif_dataset", "folder of the dataset")
-    game: str = option("nethack", "the game: nethack, or module:Adapter of your own")
+    game: str = option(ORIGIN["game"], GAME_HELP)
+    caption: str = option(ORIGIN["caption"], CAPTION_HELP)
     num_pairs: int = option(20_000, "pairs to sample; the release has 100,000")
     policy: tuple[Literal["random", "explorer", "checkpoint"], ...] = option(
         ("random",),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from motif.collect.games import RecordedGame, record_game
-from motif.games.game import GameAdapter, Player, check_task
+from motif.games.game import GameAdapter, Player, check_task, open_game
 
 if TYPE_CHECKING:
     from motif.intrinsic.wrapper import IntrinsicReward
@@ -44,15 +44,17 @@ class PlayedGames:
             self._env.close()  # type: ignore[no-untyped-call]
 
 
-def open_task(game: GameAdapter, task: str, max_steps: int) -> IntrinsicReward:
+def open_task(
+    game: GameAdapter, task: str, max_steps: int, caption: str = "message"
+) -> IntrinsicReward:
     """The task, with no reward but its own.
 
     Raises:
-        ConfigError: the game has no such task.
+        ConfigError: the game has no such task, or there are no such captions.
         MissingPackageError: a package that the game needs is not installed.
     """
     check_task(game, task, "--task")
-    env = game.make(task, max_steps=max_steps)
+    env = open_game(game, task, caption, max_steps=max_steps)
     from motif.intrinsic.wrapper import IntrinsicReward
 
     return IntrinsicReward(env, None)

@@ -45,7 +45,13 @@ class CaptionedGame:
         return spaces.Dict({"message": spaces.Box(0, 255, (MESSAGE_LENGTH,), np.uint8)})
 
     def make(
-        self, task: str, *, max_steps: int | None = None, record: Path | None = None, every: int = 1
+        self,
+        task: str,
+        *,
+        max_steps: int | None = None,
+        record: Path | None = None,
+        every: int = 1,
+        character: str | None = None,
     ) -> gymnasium.Env[Any, Any]:
         """For the derived class to define; see :class:`~motif.games.game.GameAdapter`."""
         raise NotImplementedError(f"{type(self).__name__} defines no make")
@@ -57,6 +63,10 @@ class CaptionedGame:
     def message(self, observation: Observation) -> bytes:
         """Of the observation's array ``message``."""
         return observation["message"].tobytes()
+
+    def status(self, observation: Observation) -> Mapping[str, int | str]:
+        """Nothing."""
+        return {}
 
     def screen(self, observation: Observation) -> Screen | None:
         """None: there is no picture."""

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import inspect
+import os
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from motif.errors import ConfigError
+from motif.errors import ConfigError, MissingPackageError
 from motif.extensions import make_extension
+from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray
 
 if TYPE_CHECKING:
     import gymnasium
 
+MOST_NAMED = 12  # tasks, in an error
 Observation = Mapping[str, AnyArray]
-Screen = tuple[AnyArray, AnyArray]  # characters and colours, (rows, columns)
+SCREEN = (24, 80)  # rows and columns
+Screen = tuple[AnyArray, AnyArray]  # characters and colours (16), of :data:`SCREEN` each
 
 
 class Player(Protocol):
@@ -67,7 +74,7 @@ class GameAdapter(Protocol):
     name: str
     tasks: Mapping[str, TaskInfo]  # by id, as in --root_env; the first is stage 0's default
     info_columns: tuple[str, ...]  # of ``info``: in episodes.csv and what playing prints
-    more_columns: tuple[str, ...]  # of ``info``: further ones for statistics
+    more_columns: tuple[str, ...]  # of ``info`` at the end: further ones for statistics
     arrays: tuple[str, ...]  # of an observation, kept in a dataset; ``message`` is one
     has_screen: bool  # whether playback has a picture
     character: str  # who is played, as a dataset remembers it
@@ -78,13 +85,20 @@ class GameAdapter(Protocol):
     policy_space: Any  # gymnasium.spaces.Dict: what the policy reads
 
     def make(
-        self, task: str, *, max_steps: int | None = None, record: Path | None = None, every: int = 1
+        self,
+        task: str,
+        *,
+        max_steps: int | None = None,
+        record: Path | None = None,
+        every: int = 1,
+        character: str | None = None,
     ) -> gymnasium.Env[Any, Any]:
         """The task as an environment whose observations are mappings with ``message`` in them.
 
         Args:
             max_steps: agent steps after which a game is ended; None: the task's own limit.
             record: a folder for recordings, of one game in ``every``.
+            character: who is played; passed on only where it is asked for.
         """
 
     def seed(self, env: gymnasium.Env[Any, Any], first: int, second: int) -> None:
@@ -93,8 +107,11 @@ class GameAdapter(Protocol):
     def message(self, observation: Observation) -> bytes:
         """The 256 bytes, NUL-padded."""
 
+    def status(self, observation: Observation) -> Mapping[str, int | str]:
+        """By name, what ``--caption change`` tells of; counts are named in the plural."""
+
     def screen(self, observation: Observation) -> Screen | None:
-        """For playback; None: there is no picture."""
+        """For playback, (24, 80) each; None: there is no picture."""
 
     def is_over(self, observation: Observation) -> bool:
         """Whether the observation shows what comes after a game, not the game."""
@@ -103,7 +120,17 @@ class GameAdapter(Protocol):
         """What the policy reads, as fresh arrays: ``policy_space``."""
 
 
-SHIPPED = {"nethack": "motif.games.nethack.adapter:NetHack"}
+SHIPPED = {
+    "nethack": "motif.games.nethack.adapter:NetHack",
+    "minihack": "motif.games.minihack.adapter:MiniHack",
+    "crafter": "motif.games.crafter.adapter:Crafter",
+    "babyai": "motif.games.babyai.adapter:BabyAI",
+}
+GAME_HELP = f"the game: {', '.join(SHIPPED)}, or module:Adapter of your own"
+CAPTION_HELP = (
+    "what is judged, rewarded and read of a step: message (the paper's), change (with the one "
+    "before and changes of status), or history:K (the last K messages)"
+)
 
 
 def find_game(name: str) -> GameAdapter:
@@ -123,6 +150,66 @@ def find_game(name: str) -> GameAdapter:
 _MEMBERS = (*GameAdapter.__annotations__, *(n for n in vars(GameAdapter) if n[0] != "_"))
 
 
+def open_game(
+    game: GameAdapter, task: str, caption: str = "message", **options: Any
+) -> gymnasium.Env[Any, Any]:
+    """What :meth:`GameAdapter.make` makes, its messages told as ``--caption`` says.
+
+    Raises:
+        ConfigError: messages have another size than 256 bytes, or there is no such ``caption``.
+        MissingPackageError: a package that the game needs is not installed.
+    """
+    env = game.make(task, **options)
+    space: Any = env.observation_space
+    message: Any = space.spaces.get("message") if hasattr(space, "spaces") else None
+    if getattr(message, "shape", None) != (MESSAGE_LENGTH,) or message.dtype != np.uint8:
+        raise ConfigError(
+            f"--game {game.name}: observations need a message of {MESSAGE_LENGTH} bytes, but this "
+            f"is {message}; motif.messages.encode cuts or pads a text, for "
+            f"gymnasium.spaces.Box(0, 255, ({MESSAGE_LENGTH},), 'uint8')"
+        )
+    if caption == "message":
+        return env
+    from motif.games.caption import Captions
+
+    return Captions(env, game, caption)
+
+
+def import_extra(package: str, extra: str) -> Any:
+    """A package that only the game named ``extra`` needs.
+
+    Raises:
+        MissingPackageError: it, or what it needs, is not installed.
+    """
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of theirs, about their own dependencies
+            return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"--game {extra} needs {error.name}, which is not installed; "
+            f"run: pip install -e '.[rl,{extra}]'"
+        ) from None
+
+
+def registered_tasks(
+    package: str, extra: str, prefix: str, without: Sequence[str] = ()
+) -> dict[str, TaskInfo]:
+    """The tasks that a package registers with Gymnasium, but for some; each is solved or not.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    import_extra(package, extra)
+    names = import_extra("gymnasium", extra).registry
+    return {
+        name: TaskInfo(has_success=True)
+        for name in names
+        if name.startswith(prefix) and not any(part in name for part in without)
+    }
+
+
 def check_task(game: GameAdapter, task: str, flag: str) -> None:
     """Refuse a task that ``game`` does not have.
 
@@ -130,4 +217,7 @@ def check_task(game: GameAdapter, task: str, flag: str) -> None:
         ConfigError: naming those that there are.
     """
     if task not in game.tasks:
-        raise ConfigError(f"unknown {flag} {task!r}; there are: {', '.join(game.tasks)}")
+        names, more = list(game.tasks), max(len(game.tasks) - MOST_NAMED, 0)
+        close = difflib.get_close_matches(task, names, MOST_NAMED) if more else names
+        named = ", ".join(close or names[:MOST_NAMED]) + (f" and {more} more" if more else "")
+        raise ConfigError(f"unknown {flag} {task!r}; there are: {named}")

@@ -126,14 +126,20 @@ class MessageCounts:
 
 
 BONUSES = {"counts": "motif.intrinsic.terms:MessageCounts"}
+TRAINED = ("rnd", "noveld", "e3b")  # motif.intrinsic.exploration; the learner pays them
 
 
-def make_bonus(name: str, count_exponent: float) -> RewardTerm:
+def make_bonus(name: str, count_exponent: float) -> RewardTerm | None:
     """The term of ``--bonus``: one of :data:`BONUSES`, or ``module:Term`` of the user's own.
+
+    None where the environment pays none: without a name, and for one of :data:`TRAINED`.
 
     Raises:
         ConfigError: there is no such term, or it can't be imported.
     """
+    if not name or name in TRAINED:
+        return None
     arguments = {"count_exponent": count_exponent} if name in BONUSES else {}
-    term: RewardTerm = make_extension("--bonus", name, BONUSES, **arguments)
+    shipped = {**BONUSES, **dict.fromkeys(TRAINED, "")}
+    term: RewardTerm = make_extension("--bonus", name, shipped, **arguments)
     return term

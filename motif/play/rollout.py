@@ -7,7 +7,7 @@ rewards are those of training, computed by the same wrapper.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -81,26 +81,42 @@ def play_episode(
     """Play one episode, from its first observation to the one that ends it.
 
     Args:
-        env: the task of ``game``, with the intrinsic reward, and the game's own observations.
         rng: the player's randomness.
+        env, seeds: as in :func:`open_episode`.
+    """
+    player.reset(rng)
+    steps = open_episode(game, env, seeds)
+    step, episode = next(steps)
+    yield step, episode
+    while not step.ended:
+        step, episode = steps.send(player.act(step.observation))
+        yield step, episode
+
+
+def open_episode(
+    game: GameAdapter, env: IntrinsicReward, seeds: Seeds | None = None
+) -> Generator[tuple[Step, Episode], int, None]:
+    """One episode that is sent its actions, so that many can be played in step.
+
+    Args:
+        env: the task of ``game``, with the intrinsic reward, and the game's own observations.
         seeds: play the same game again (NetHack: on the same date).
     """
     if seeds is not None:
         game.seed(env, *seeds)
-    player.reset(rng)
     observation, info = env.reset()
     episode = Episode(info=info)
     step = _look(game, episode, observation, 0.0, 0.0, False)
-    yield step, episode
     while not step.ended:
+        action = yield step, episode
         before = step.message
-        observation, total, terminated, truncated, episode.info = env.step(player.act(observation))
+        observation, total, terminated, truncated, episode.info = env.step(action)
         intrinsic = episode.add(total, episode.info)
         if intrinsic:
             episode.income[before] = episode.income.get(before, 0.0) + intrinsic
         reward = episode.info["extrinsic_reward"]
         step = _look(game, episode, observation, reward, intrinsic, terminated or truncated)
-        yield step, episode
+    yield step, episode
 
 
 def play_to_end(

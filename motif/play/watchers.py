@@ -148,6 +148,21 @@ class GifMaker(Watcher):
             print(f"film: {self._path}")
 
 
+def episode_row(game: GameAdapter, task: str, episode: Episode) -> dict[str, Any]:
+    """What a game came to: returns, the game's own columns, messages of each kind."""
+    columns = (*game.info_columns, *game.more_columns)
+    return {
+        "return": round(episode.game_return, 6),
+        "extrinsic_return": round(episode.extrinsic_return, 6),
+        "intrinsic_return": round(episode.intrinsic_return, 6),
+        "length": episode.length,
+        **{name: episode.info[name] for name in columns},
+        "success": succeeded(game, task, episode),
+        "end": episode.info.get("end"),
+        **count_kinds(game.kinds, {decode(m): n for m, n in episode.seen.items()}),
+    }
+
+
 class Statistics(Watcher):
     """What the games came to: a row each, and means over them."""
 
@@ -156,22 +171,11 @@ class Statistics(Watcher):
         self._rows: list[dict[str, Any]] = []
 
     def end(self, number: int, episode: Episode) -> None:
-        columns = (*self._game.info_columns, *self._game.more_columns)
-        self._rows.append(
-            {
-                "return": round(episode.game_return, 6),
-                "extrinsic_return": round(episode.extrinsic_return, 6),
-                "intrinsic_return": round(episode.intrinsic_return, 6),
-                "length": episode.length,
-                **{name: episode.info[name] for name in columns},
-                "success": succeeded(self._game, self._task, episode),
-                **count_kinds(self._game.kinds, {decode(m): n for m, n in episode.seen.items()}),
-            }
-        )
+        self._rows.append(episode_row(self._game, self._task, episode))
 
     def content(self) -> dict[str, Any]:
         """All of it, as JSON: means with their standard error, successes with their interval."""
-        names = [name for name in self._rows[0] if name != "success"]
+        names = [name for name in self._rows[0] if name not in ("success", "end")]
         columns = {name: np.array([row[name] for row in self._rows]) for name in names}
         games = len(self._rows)
         return {

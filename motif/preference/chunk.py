@@ -21,7 +21,7 @@ from motif.atomic_write import write_array, write_json
 from motif.data_files import read_array, sha256
 from motif.errors import PreferenceError
 from motif.file_lock import lock_or_refuse
-from motif.pairs_dataset import PairsDataset
+from motif.pairs_dataset import PairsDataset, origin_flags
 from motif.preference.label_set import (
     LABELS,
     PROBABILITIES,
@@ -221,6 +221,7 @@ class PreferenceChunk:
             "annotator": self.annotator,
             "source": self.source,
             "dataset": self.dataset.fingerprint,
+            **origin_flags(self.dataset.directory),
             "pairs": len(self.dataset),
             "counts": count_labels(merged),
             "sha256": sums,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from motif.cli import command
 from motif.data_files import read_array, read_json, sha256
 from motif.errors import PreferenceError
-from motif.pairs_dataset import PairsDataset
+from motif.pairs_dataset import PairsDataset, origin_flags
 from motif.preference.labels import count_labels
 from motif.types import LabelArray
 
@@ -36,7 +36,8 @@ def annotate_command(annotator: str, directory: Path) -> str:
     kind = annotator.split("_")[0]
     kind = kind if kind in ("rules", "score", "return") else "llama"
     goal = ["--goal-key", annotator.rsplit("_", 1)[-1]] if kind == "rules" else []
-    return command("annotate", "--directory", directory, "--annotator-type", kind, *goal)
+    of = {name: value for name, value in origin_flags(directory).items() if name == "game"}
+    return command("annotate", "--directory", directory, "--annotator-type", kind, *goal, **of)
 
 
 def load_preferences(dataset: PairsDataset, annotator: str) -> LabelArray:

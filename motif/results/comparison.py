@@ -92,7 +92,12 @@ def _warn_of_unequal_lengths(results: Results) -> None:
 
 
 def _plot_aggregates(results: Results, folder: Path, colors: dict[str, str]) -> list[Path]:
-    estimates = aggregate(normalised_scores(results))
+    try:
+        scores = normalised_scores(results)
+    except ConfigError as error:  # early in a comparison; the curves are there
+        print(error)
+        return []
+    estimates = aggregate(scores)
     rows = [
         (method, name, estimate.value, estimate.low, estimate.high)
         for method, values in estimates.items()
@@ -127,7 +132,11 @@ def method_colors(methods: Sequence[str]) -> dict[str, str]:
 
 
 def curves_figure(task: str, curves: Mapping[str, MeanCurve], colors: Mapping[str, str]) -> Figure:
-    """Mean over seeds with its interval; thin lines are the seeds."""
+    """Mean over seeds with its interval; thin lines are the seeds.
+
+    More methods than there are colours are told apart by their lines.
+    """
+    dashes = dict(zip(colors, np.repeat(["-", "--", ":"], len(COLORS))))
     with new_figure(7, 4.4) as figure:
         axes = figure.subplots()
         for method, curve in curves.items():
@@ -136,7 +145,8 @@ def curves_figure(task: str, curves: Mapping[str, MeanCurve], colors: Mapping[st
             axes.plot(steps, curve.seeds.T, color=color, alpha=0.3, linewidth=0.8)
             axes.fill_between(steps, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
             label = f"{plain_label(method)} ({seeds} seed{'s' * (seeds != 1)})"
-            axes.plot(steps, curve.mean, color=color, linewidth=2.2, label=label)
+            dash = dashes.get(method, "-.")
+            axes.plot(steps, curve.mean, dash, color=color, linewidth=2.2, label=label)
         axes.set(title=plain_label(task), xlabel="environment steps", ylabel="task's own return")
         axes.xaxis.set_major_formatter(thousands)
         axes.grid(True)
@@ -164,30 +174,6 @@ def aggregates_figure(
             axes.grid(True, axis="x")
         panels[0].set_yticks(rows, [plain_label(method) for method in estimates])
         figure.supxlabel("normalised return", fontsize=10)
-    return figure
-
-
-def steering_figure(rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> Figure:
-    """A panel for each thing an agent does, a bar for each reward; dots are seeds, with ± 1 error.
-
-    Args:
-        rows: ``reward``, and of each of ``shown`` the mean over a seed's games and, under the same
-            name with " ±", its standard error.
-    """
-    rewards = list(dict.fromkeys(row["reward"] for row in rows))
-    with new_figure(3.4 * len(shown), 3) as figure:
-        for axes, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown):
-            for place, reward in enumerate(rewards):
-                own = [row for row in rows if row["reward"] == reward]
-                seeds, errors = ([row[key] for row in own] for key in (name, f"{name} ±"))
-                color = COLORS[place % len(COLORS)]
-                axes.bar(place, np.mean(seeds), width=0.65, color=color, alpha=0.5)
-                across = place + 0.12 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2)
-                axes.errorbar(across, seeds, errors, fmt="o", color=color, markersize=4)
-            axes.set_xticks(range(len(rewards)), rewards, fontsize=8)
-            axes.set_title(f"{name}, per game", fontsize=10)
-            axes.grid(True, axis="y")
-        figure.supxlabel("trained on the reward for", fontsize=9)
     return figure
 
 

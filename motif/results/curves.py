@@ -55,13 +55,6 @@ class Curve:
         return f"{self.task}/{self.method}_seed{self.seed}"
 
 
-def method_of(config: Mapping[str, Any]) -> str:
-    """``motif``, ``intrinsic_only`` or ``extrinsic_only``, from the coefficients."""
-    if not config.get("llm_reward"):
-        return "extrinsic_only"
-    return "motif" if config.get("extrinsic_reward") else "intrinsic_only"
-
-
 def read_curve(text: str) -> Curve:
     """The curve of a run folder; ``method=folder`` gives the method another name.
 
@@ -70,7 +63,7 @@ def read_curve(text: str) -> Curve:
     """
     name, equals, folder = text.rpartition("=")
     run = read_run(Path(folder))
-    method = name if equals else method_of(run.config)
+    method = name if equals else run.method
     seed = int(run.config.get("seed") or 0)
     return Curve(run.task, method, seed, sample_curve(run), run.config)
 

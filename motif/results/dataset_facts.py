@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from motif import blstats, messages
 from motif.games.game import Kinds, find_game
-from motif.pairs_dataset import PairsDataset, arrays_present, read_provenance
+from motif.pairs_dataset import ORIGIN, PairsDataset, arrays_present, read_provenance
 from motif.preference.label_set import find_label_sets, load_preferences
 from motif.preference.labels import count_labels
 from motif.types import AnyArray, IndexArray, MessageArray
@@ -98,7 +98,7 @@ def gather_facts(directory: str | Path) -> DatasetFacts:
             name: count_labels(load_preferences(pairs, name)) for name in find_label_sets(pairs)
         }
     collection = read_provenance(pairs.directory)
-    game = find_game(collection.get("settings", {}).get("game", "nethack"))
+    game = find_game(collection.get("settings", {}).get("game", ORIGIN["game"]))
     return DatasetFacts(
         pairs=len(pairs),
         seq_len=pairs.messages.shape[2],

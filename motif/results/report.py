@@ -67,12 +67,12 @@ def draw_report(
         if len(episodes["return"]):
             for axes in (game, intrinsic):
                 axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, fontsize=9)
-        _draw_messages(liked, best, COLORS[0], "Messages the reward likes best")
-        _draw_messages(disliked, worst, COLORS[1], "Messages it likes least")
+        draw_messages(liked, best, COLORS[0], "Messages the reward likes best")
+        draw_messages(disliked, worst, COLORS[1], "Messages it likes least")
     save_picture(path, figure)
 
 
-def _draw_messages(axes: Any, messages: Ranked, color: str, title: str) -> None:
+def draw_messages(axes: Any, messages: Ranked, color: str, title: str, digits: int = 2) -> None:
     """Bars with the messages written over them, and their rewards at the right."""
     rewards = [reward for _, reward in messages]
     positions = np.arange(len(messages))[::-1]
@@ -85,5 +85,7 @@ def _draw_messages(axes: Any, messages: Ranked, color: str, title: str) -> None:
     for position, (text, reward) in zip(positions, messages):
         # a message is no formula, though "$ - 12 gold pieces." looks like one
         axes.text(0.01, position, text, transform=inside, va="center", parse_math=False, size=9.5)
-        axes.text(1, position, f"{reward:.2f}", transform=inside, ha="right", va="center", size=9.5)
+        axes.text(
+            1, position, f"{reward:.{digits}f}", transform=inside, ha="right", va="center", size=9.5
+        )
     axes.set(title=title, xlabel="reward, normalised")

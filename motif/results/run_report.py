@@ -16,6 +16,7 @@ from motif.errors import CheckpointError, ConfigError, PreferenceError
 from motif.messages import printable
 from motif.pairs_dataset import PairsDataset
 from motif.results.income import INCOME_FILE, Income, read_income
+from motif.results.online_section import online_section, read_history
 from motif.results.page import write_page
 from motif.results.reward_sections import RewardView, reward_sections
 from motif.results.run_sections import run_sections
@@ -63,6 +64,8 @@ def write_report(config: ReportConfig, play: Callable[[ReportConfig], list[Incom
     views, agreement = _reward_views(config, main_run)
     incomes = play(config) if config.play else read_income(config.run / INCOME_FILE)
     sections = run_sections(runs[0], runs[1:], incomes) + reward_sections(views, agreement)
+    if history := read_history(config.run):
+        sections.insert(2, online_section(history))
     path = config.output or config.run / "report.html"
     about = f"{main_run.task}, {main_run.steps:,} environment steps, {main_run.network}"
     write_page(path, f"Motif: {runs[0].name}", f"{about}; {config.run}", sections)
@@ -82,6 +85,7 @@ def _reward_views(
 ) -> tuple[list[RewardView], HeldOutResult | None]:
     """The reward models, on the messages of the dataset or, without one, on their training's."""
     own = main_run.config.get("reward_dir") if main_run.config.get("llm_reward") else None
+    own = str(config.run / "online" / "reward") if main_run.config.get("online") else own
     folders = list(config.reward_dir) or ([own] if own else [])
     if not folders:
         return [], None

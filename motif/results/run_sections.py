@@ -31,7 +31,7 @@ def glance_section(run: Run, incomes: Sequence[Income]) -> Section:
     """The figures one looks at first, and what in them may be a sign of hacking."""
     episodes = run.episodes
     values: list[tuple[str, Cell, str]] = [
-        ("environment steps", run.steps, run.task),
+        ("environment steps", run.steps, f"{run.task}, {run.method}"),
         ("games finished", len(episodes["return"]), "rows of episodes.csv"),
     ]
     for column, what in (("return", "task's own return"), ("intrinsic_return", "intrinsic return")):
@@ -42,6 +42,11 @@ def glance_section(run: Run, incomes: Sequence[Income]) -> Section:
     if run.config.get("llm_reward"):
         value = correlation(episodes["intrinsic_return"], episodes["return"])
         values.append(("correlation", value, "of intrinsic and task's return, over games"))
+    if bonus := run.config.get("bonus"):
+        remark = f"coefficient of --bonus {bonus}"
+        if "bonus_share" in episodes and (change := run.change("bonus_share")):
+            remark += f"; {percent(change.last)} of what was paid, last fifth"
+        values.append(("bonus", run.config["bonus_reward"], remark))
     body = fill("glance", values=values, signs=signs(run, incomes))
     return Section("glance", "At a glance", body)
 
@@ -53,7 +58,7 @@ def _interval(change: Comparison) -> str:
 def signs(run: Run, incomes: Sequence[Income]) -> list[str]:
     """What the figures say about hacking, in sentences; they don't decide it."""
     if not run.config.get("llm_reward"):
-        return ["This agent had no intrinsic reward to hack (--llm_reward 0)."]
+        return ["This agent had no learnt reward to hack (--llm_reward 0)."]
     found = []
     game, intrinsic = run.change("return"), run.change("intrinsic_return")
     if game is None or intrinsic is None:
@@ -100,7 +105,7 @@ def curves_section(runs: Sequence[Run]) -> Section:
 
 def _curve_row(run: Run, column: str) -> list[Cell]:
     change = run.change(column)
-    what = f"{run.name} ({run.network}): {charts.CURVES[column].lower()}"
+    what = f"{run.name} ({run.method}, {run.network}): {charts.CURVES[column].lower()}"
     games = len(run.episodes[column])
     if change is None:
         return [what, games, None, None, None]

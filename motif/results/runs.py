@@ -13,6 +13,7 @@ from motif.cli import command
 from motif.data_files import read_json
 from motif.errors import CheckpointError
 from motif.games.game import GameAdapter, find_game
+from motif.pairs_dataset import ORIGIN
 from motif.results.episodes import (
     Comparison,
     FloatArray,
@@ -22,9 +23,10 @@ from motif.results.episodes import (
 )
 
 ADDED_LATER: dict[str, Any] = {
-    "game": "nethack",
+    **ORIGIN,
     "bonus": "",
     "bonus_reward": 0.0,
+    "online": "",
 }  # what older runs did
 
 
@@ -40,6 +42,21 @@ class Run:
     def task(self) -> str:
         """The task that it was trained on."""
         return str(self.config.get("root_env", "?"))
+
+    @property
+    def method(self) -> str:
+        """``motif``, ``intrinsic_only`` or ``extrinsic_only``, from the coefficients.
+
+        With a bonus its name stands in the place of the task's reward alone (``rnd``; ``rnd_only``
+        without the task's), or behind (``motif_rnd``); so does the kind of a reward that was learnt
+        while training (``motif_retrieval``).
+        """
+        bonus = str(self.config.get("bonus", "")).rpartition(":")[2]
+        only = "" if self.config.get("extrinsic_reward") else "_only"
+        if not self.config.get("llm_reward"):
+            return f"{bonus}{only}" if bonus else "extrinsic_only"
+        parts = ("intrinsic_only" if only else "motif", self.config.get("online"), bonus)
+        return "_".join(filter(None, parts))
 
     @property
     def network(self) -> str:

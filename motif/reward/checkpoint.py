@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from torch import Tensor
 
 from motif.cli import command
 from motif.errors import CheckpointError, ConfigError
+from motif.messages import keys
+from motif.pairs_dataset import ORIGIN
 from motif.reward.encoder import EncoderSettings
+from motif.reward.ensemble import pessimistic
 from motif.reward.model import RewardModel
 from motif.reward.statistics import normalise
 from motif.torch_file import read_torch_file, write_torch_file
@@ -34,6 +38,9 @@ CONTENT = (
 RELEASE_CONTENT = ("num_iter", "model", "reward_mean", "reward_var")
 RESTORE = "restore it, or delete it to fall back to the checkpoint before"
 ROWS_AT_ONCE = 4096  # messages in one forward pass without gradient
+# What a reward is: by default the score of a preference model. Labels made while training
+# (docs/online.md) may also be paid as they are, 0 or 1: a classifier's, or those of a table.
+RANKING, CLASSIFICATION, RETRIEVAL = "ranking", "classification", "retrieval"
 
 
 @dataclass(frozen=True)
@@ -59,23 +66,46 @@ class LoadedReward:
             blstats: (U, 27) float32, scaled by ``motif.blstats.scale_blstats``; only for a model
                 that reads them.
         """
+        if self.kind == RETRIEVAL:
+            known = [self._table.get(key, 0.0) for key in keys(messages_UC)]
+            return np.array(known, dtype=np.float32)
+        heads_UK = self.heads(messages_UC, blstats)
+        rewards = normalise(
+            pessimistic(heads_UK, self.model.penalty).numpy(), self.mean, self.variance
+        )
+        return (rewards > 0).astype(np.float32) if self.kind == CLASSIFICATION else rewards
+
+    @property
+    def kind(self) -> str:
+        """What its rewards are: :data:`RANKING`, or 0 and 1."""
+        return str(self.config.get("online", RANKING))
+
+    @cached_property
+    def _table(self) -> dict[bytes, float]:
+        return dict(zip(keys(self.train_messages), self.train_rewards.tolist()))
+
+    def heads(self, messages_UC: MessageArray, blstats: AnyArray | None = None) -> Tensor:
+        """What each head says (U, K), not normalised, of the same arguments; on the CPU."""
         device = self.model.head.weight.device
-        rewards = np.empty(len(messages_UC), dtype=np.float32)
+        heads_UK = torch.empty(len(messages_UC), self.model.head.out_features)
         with torch.inference_mode():
             for start in range(0, len(messages_UC), ROWS_AT_ONCE):
                 part = slice(start, start + ROWS_AT_ONCE)
                 messages = torch.tensor(messages_UC[part], device=device)
                 status = None if blstats is None else torch.tensor(blstats[part], device=device)
-                rewards[part] = self.model(messages, status).cpu().numpy()
-        return normalise(rewards, self.mean, self.variance)
+                heads_UK[part] = self.model.heads(messages, status).cpu()
+        return heads_UK
 
     def threshold(self, quantile: float, *, normalised: bool = True) -> float:
         """The reward at ``quantile``, which must be a stored one; 0: minus infinity, no threshold.
 
         In the rewards' own precision: the median is often the reward of one message, which it bars.
+        Rewards of 0 and 1 need none.
         """
         if quantile == 0:
             return -np.inf
+        if self.kind != RANKING:
+            return 0.0
         for level, value in self.quantiles.items():
             if abs(level - quantile) < 1e-9:
                 threshold = np.float32(value)
@@ -176,20 +206,23 @@ def load_reward_model(
     content = read_checkpoint(path)
     config = content["config"]
     for name, value in (expected or {}).items():
-        if config.get(name) != value:
+        if (made := config.get(name, ORIGIN.get(name))) != value:
             raise CheckpointError(
-                f"{path} was made with --{name} {config.get(name)}, not {value}; leave the flag "
-                "out, or train another reward model with it"
+                f"{path} was made with --{name} {made}, not {value}; give --{name} {made}, or "
+                "train another reward model"
             )
     model = build_model(path, config, content["model"]).to(device)
     mean, variance = content["reward_mean"], content["reward_var"]
+    train_rewards = normalise(content["train_rewards"].numpy(), mean, variance)
+    if config.get("online") == CLASSIFICATION:
+        train_rewards = (train_rewards > 0).astype(np.float32)
     return LoadedReward(
         model=model.eval().requires_grad_(False),
         mean=mean,
         variance=variance,
         quantiles={float(level): value for level, value in content["quantiles"].items()},
         train_messages=content["train_messages"].numpy(),
-        train_rewards=normalise(content["train_rewards"].numpy(), mean, variance),
+        train_rewards=train_rewards,
         config=config,
         fingerprint=content["fingerprint"],
         path=path,
@@ -203,7 +236,8 @@ def build_model(
     known = {field.name for field in fields(EncoderSettings)}
     try:
         settings = EncoderSettings(**{name: config[name] for name in known if name in config})
-        model = RewardModel(settings)
+        heads, penalty = config.get("reward_ensemble", 1), config.get("uncertainty_penalty", 0.0)
+        model = RewardModel(settings, heads, penalty)
         model.load_state_dict(weights)
     except (ConfigError, RuntimeError) as error:
         reason = " ".join(str(error).split())

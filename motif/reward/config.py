@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from motif.cli import option
 from motif.device import DeviceName
 from motif.errors import ConfigError
+from motif.pairs_dataset import ORIGIN
 from motif.reward.encoder import EncoderSettings
 
 NO_EFFECT = {
@@ -30,6 +32,8 @@ class RewardTrainingConfig(EncoderSettings):
     """What ``scripts.train_reward`` takes."""
 
     dataset_dir: str = option("motif_dataset", "the pairs dataset")
+    game: str = option(ORIGIN["game"], "the game that the dataset is of")
+    caption: str = option(ORIGIN["caption"], "what its captions tell: message, change, history:K")
     annotator: str = option("rules_msg_defaultgoal", "the label set: preference/<annotator>.npy")
     train_dir: str = option("train_dir/reward_saving_dir", "where run folders are made")
     experiment: str = option("standard_reward", "name of the run folder")
@@ -40,6 +44,10 @@ class RewardTrainingConfig(EncoderSettings):
     device: DeviceName = option("auto", "auto is the GPU if there is one")
     soft_labels: bool = option(
         False, "learn from the judge's probabilities, preference/<annotator>.probs.npy"
+    )
+    reward_ensemble: int = option(1, "heads on one encoder, each on a bootstrap of the pairs")
+    uncertainty_penalty: float = option(
+        0.0, "the reward is the heads' mean less so many of their deviations"
     )
     keep_checkpoints: int = option(0, "keep only the newest so many; 0: all")
     use_glyphs: bool = option(False, "not possible: the pairs hold no glyphs")
@@ -62,6 +70,17 @@ class RewardTrainingConfig(EncoderSettings):
         for name in ("seed", "keep_checkpoints"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{name} {getattr(self, name)}: it must be 0 or more")
+        if self.reward_ensemble < 1:
+            raise ConfigError(f"--reward_ensemble {self.reward_ensemble}: at least 1 head")
+        if not 0 <= self.uncertainty_penalty < math.inf:
+            raise ConfigError(
+                f"--uncertainty_penalty {self.uncertainty_penalty}: a number, 0 or more"
+            )
+        if self.uncertainty_penalty and self.reward_ensemble == 1:
+            raise ConfigError(
+                f"--uncertainty_penalty {self.uncertainty_penalty}: one head has no doubts; give "
+                "--reward_ensemble 5, or leave it out"
+            )
         super().__post_init__()
 
     @property

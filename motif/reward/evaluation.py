@@ -60,6 +60,23 @@ def evaluate(model: RewardModel, data: TrainingData) -> Evaluation:
     )
 
 
+@torch.no_grad()
+def centre_heads(model: RewardModel, data: TrainingData) -> None:
+    """Give each head the mean 0 over the distinct training messages.
+
+    No pair tells a head's offset, since it cancels in each; left alone, offsets would count as
+    disagreement in the deviation of the heads.
+    """
+    status = data.blstats
+    if status is not None:
+        status = status[data.train].flatten(0, 2)[data.first_train_observations]
+    said = [
+        model.heads(data.train_messages[rows], None if status is None else status[rows])
+        for rows in torch.split(torch.arange(len(data.train_messages)), ROWS_AT_ONCE)
+    ]
+    model.head.bias.sub_(torch.cat(said).mean(0))
+
+
 def _all_rewards(model: RewardModel, data: TrainingData) -> Tensor:
     """(N, 2, T), in blocks."""
     if data.blstats is None:

@@ -17,10 +17,11 @@ from motif.errors import CheckpointError, ConfigError
 from motif.pairs_dataset import PairsDataset
 from motif.preference.label_set import load_preferences
 from motif.reward.checkpoint import LoadedReward
+from motif.reward.ensemble import disagreement, pessimistic, reliability, split_vote
 from motif.reward.losses import agreements
 from motif.reward.metrics import ratio
 from motif.reward.model import side_scores
-from motif.reward.statistics import rank_correlation
+from motif.reward.statistics import normalise, rank_correlation
 from motif.reward.training_data import TrainingData, load_training_data
 from motif.types import AnyArray, MessageArray
 
@@ -38,10 +39,13 @@ class EvaluationConfig:
     device: DeviceName = option("auto", "that scores; auto is the GPU if there is one")
     most: int = option(10, "how many of the best and of the worst messages to list")
     output: Path | None = option(None, "also write everything as JSON into this file")
+    picture: Path | None = option(None, "draw confidence and doubts into this .png or .pdf file")
 
     def __post_init__(self) -> None:
         if self.most < 0:
             raise ConfigError(f"--most {self.most}: it must be 0 or more")
+        if self.picture and self.picture.suffix not in (".png", ".pdf"):
+            raise ConfigError(f"--picture {self.picture}: its name must end in .png or .pdf")
 
 
 class Agreement(NamedTuple):
@@ -69,6 +73,9 @@ class HeldOutResult:
     messages_UC: MessageArray  # all distinct messages
     rewards_U: NDArray[np.float32]  # normalised
     counts_U: NDArray[np.int64]  # training observations that have this message
+    confidence_N: NDArray[np.float64]  # in the side that the reward prefers
+    split_N: NDArray[np.bool_]  # whether the heads prefer different sides
+    doubts_U: NDArray[np.float32]  # how far the heads differ on it against the mean message
 
     @property
     def all(self) -> Agreement:
@@ -86,15 +93,22 @@ class HeldOutResult:
         return np.equal(self.counts_U, 0)
 
     def figures(
-        self, best: Ranked, worst: Ranked, worth: Callable[[MessageArray], AnyArray] | None
+        self,
+        best: Ranked,
+        worst: Ranked,
+        worth: Callable[[MessageArray], AnyArray] | None,
+        doubtful: Ranked = (),
     ) -> dict[str, Any]:
         """All figures, as JSON; None where there was nothing to measure.
 
         Args:
+            doubtful: messages on which the heads disagree most, and by how much (``doubts_U``).
             worth: what the annotator says that each message is worth, if it can.
         """
         worth_U = np.zeros(len(self.rewards_U)) if worth is None else worth(self.messages_UC)
         new_U = self.unseen_U
+        bins, calibration_error = reliability(self.confidence_N, self.agrees_N)
+        united, split = (Agreement.of(self.agrees_N[of]) for of in (~self.split_N, self.split_N))
         return {
             "checkpoint": self.reward.path.name,
             "trained_on": self.reward.config["annotator"],
@@ -112,6 +126,14 @@ class HeldOutResult:
             "unseen_spearman": rank_correlation(self.rewards_U[new_U], worth_U[new_U]),
             "best": list(map(list, best)),
             "worst": list(map(list, worst)),
+            "calibration_error": calibration_error,
+            "reliability": [list(row) for row in bins],
+            "heads": self.reward.model.head.out_features,
+            "united_pairs": united.pairs,
+            "united_accuracy": united.accuracy,
+            "split_pairs": split.pairs,
+            "split_accuracy": split.accuracy,
+            "doubtful": [list(row) for row in doubtful],
         }
 
 
@@ -130,13 +152,17 @@ def evaluate_held_out(
     if annotator not in (None, name):
         name = annotator
         labels_N = torch.from_numpy(load_preferences(dataset, name))[data.pairs_N].long()
-    rewards_U = reward.score(data.messages_UC.numpy())
+    heads_UK = reward.heads(data.messages_UC.numpy())
+    raw_U = pessimistic(heads_UK, reward.model.penalty)
+    rewards_U = normalise(raw_U.numpy(), reward.mean, reward.variance)
     seen = data.index_NPT[data.train].flatten()
     counts_U = torch.bincount(seen, minlength=len(rewards_U))
     index_BPT, labels_B = data.index_NPT[data.validation], labels_N[data.validation]
     scores_BP = side_scores(torch.from_numpy(rewards_U)[index_BPT])
     agrees_B, preferred_B = agreements(scores_BP, labels_B)
     preferred = preferred_B.bool()
+    raw_BP, heads_BPK = side_scores(raw_U[index_BPT]), side_scores(heads_UK[index_BPT])
+    sure_B = torch.sigmoid((raw_BP[:, 0] - raw_BP[:, 1]).abs().double())
     return HeldOutResult(
         reward=reward,
         dataset=dataset,
@@ -147,6 +173,9 @@ def evaluate_held_out(
         messages_UC=data.messages_UC.numpy(),
         rewards_U=rewards_U,
         counts_U=counts_U.numpy(),
+        confidence_N=sure_B[preferred].numpy(),
+        split_N=split_vote(heads_BPK[:, 0] - heads_BPK[:, 1])[preferred].numpy(),
+        doubts_U=disagreement(heads_UK - heads_UK[seen].mean(0)).numpy(),
     )
 
 
@@ -185,11 +214,28 @@ def figures_table(figures: dict[str, Any]) -> str:
         ("    and a message unseen in training", "unseen_pairs", "accuracy", "unseen_accuracy"),
         ("distinct messages", "distinct_messages", "Spearman", "spearman"),
         ("  unseen in training", "unseen_messages", "Spearman", "unseen_spearman"),
-    ):
+        ("judged pairs", "judged_pairs", "accuracy", "judged_accuracy"),
+        ("pairs on which the heads agree", "united_pairs", "accuracy", "united_accuracy"),
+        ("  and on which they do not", "split_pairs", "accuracy", "split_accuracy"),
+    )[: None if figures["heads"] > 1 else 5]:
         form = ".1%" if measure == "accuracy" else ".3f"
         shown = "-" if figures[value] is None else format(figures[value], form)
         lines.append(f"{what:36}{figures[count]:>8,}   {measure} {shown}")
-    for name in ("best", "worst"):
-        lines += ["", f"{name} messages, normalised reward"]
-        lines += [f"{reward:+8.2f}  {text}" for text, reward in figures[name]]
+    error = figures["calibration_error"]
+    lines += ["", f"calibration error {'-' if error is None else f'{error:.3f}'}; by confidence"]
+    for sure, accuracy, count in figures["reliability"]:
+        bar = "#" * round(20 * (2 * accuracy - 1))
+        lines.append(f"{sure:8.1%}{count:>8,} pairs   accuracy {accuracy:6.1%}  {bar}")
+    for name, title in (
+        ("best", "best messages, normalised reward"),
+        ("worst", "worst messages, normalised reward"),
+        (
+            "doubtful",
+            "messages on which the heads differ most: deviation of P(better than the mean)",
+        ),
+    ):
+        if figures[name]:
+            lines += ["", title]
+        form = "8.3f" if name == "doubtful" else "+8.2f"
+        lines += [f"{reward:{form}}  {text}" for text, reward in figures[name]]
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from motif.device import resolve_device
 from motif.errors import CheckpointError, ConfigError
 from motif.exported_model import refuse_exported
 from motif.file_lock import only_run
+from motif.pairs_dataset import check_origin, origin_flags
 from motif.reward.checkpoint import (
     find_checkpoint,
     list_checkpoints,
@@ -28,7 +29,8 @@ from motif.reward.checkpoint import (
     save_checkpoint,
 )
 from motif.reward.config import FREE_TO_CHANGE, NO_EFFECT, RewardTrainingConfig, given_flags
-from motif.reward.evaluation import Evaluation, evaluate
+from motif.reward.ensemble import bootstrap_counts, ensemble_loss, pessimistic
+from motif.reward.evaluation import Evaluation, centre_heads, evaluate
 from motif.reward.losses import count_agreements, preference_loss
 from motif.reward.metrics import (
     QUANTILE_FILE,
@@ -39,7 +41,7 @@ from motif.reward.metrics import (
     write_metrics,
 )
 from motif.reward.model import RewardModel, make_reward_model, side_scores
-from motif.reward.training_data import TrainingData, load_training_data
+from motif.reward.training_data import LabelledPairs, TrainingData, load_training_data
 
 VALIDATION = {  # column of val_metrics.csv: its name in TensorBoard
     "total_val_loss": "loss",
@@ -57,6 +59,7 @@ class TrainingRun:
     data: TrainingData
     model: RewardModel
     optimizer: torch.optim.Adam
+    counts_NK: Tensor | None = None  # how often each head's sample has a pair; None: one head
     writer: SummaryWriter = field(init=False)
     epoch: int = 0  # finished ones
     iteration: int = 0  # optimiser steps
@@ -78,6 +81,7 @@ def train_reward(config: RewardTrainingConfig) -> int:
     for name, reason in NO_EFFECT.items():
         if getattr(config, name) is not None:
             print(f"note: --{name} has no effect: {reason}", file=sys.stderr)
+    check_origin(config.dataset_dir, game=config.game, caption=config.caption)
     data = load_training_data(
         config.dataset_dir,
         config.annotator,
@@ -89,9 +93,14 @@ def train_reward(config: RewardTrainingConfig) -> int:
         f"another run is training in {folder}; wait for it, or choose another --experiment"
     )
     with only_run(folder, busy):
-        model = make_reward_model(config, seed=config.seed).to(device)
+        heads, penalty = config.reward_ensemble, config.uncertainty_penalty
+        model = make_reward_model(config, seed=config.seed, heads=heads, penalty=penalty).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=config.reward_lr)
         run = TrainingRun(config, data, model, optimizer)
+        if heads > 1:
+            drawn = torch.from_numpy(bootstrap_counts(len(data.train), heads, config.seed))
+            run.counts_NK = torch.zeros(len(data.labels_N), heads, device=device)
+            run.counts_NK[data.train] = drawn.to(run.counts_NK)
         resumed = bool(list_checkpoints(folder))
         if resumed:
             _resume(run)
@@ -108,30 +117,36 @@ def train_reward(config: RewardTrainingConfig) -> int:
                 result = _evaluate_and_save(run)
                 if run.epoch == config.num_epochs:
                     _warn_of_nothing_learnt(result)
-    print(
-        f"{folder}: {run.epoch} epochs. Next: "
-        f"{command('agent', llm_reward=0.1, reward_dir=folder)} …"
-    )
+    following = {"llm_reward": 0.1, "reward_dir": folder, **origin_flags(config.dataset_dir)}
+    print(f"{folder}: {run.epoch} epochs. Next: {command('agent', **following)} …")
     return 0
 
 
 def train_step(
-    model: RewardModel, optimizer: torch.optim.Optimizer, data: TrainingData, rows_B: Tensor
+    model: RewardModel,
+    optimizer: torch.optim.Optimizer,
+    data: LabelledPairs,
+    rows_B: Tensor,
+    counts_NK: Tensor | None = None,
 ) -> Tensor:
-    """One optimiser step on the pairs ``rows_B``.
+    """One optimiser step on the pairs ``rows_B``, which count ``counts_NK`` for each head.
 
     Returns:
         (3,) float64: summed loss, pairs with a preference that agree, pairs with a preference;
         all from before the step.
     """
     blstats = None if data.blstats is None else data.blstats[rows_B]
-    rewards_BPT = model.forward_distinct(data.messages_UC, data.index_NPT[rows_B], blstats)
-    scores_BP = side_scores(rewards_BPT)
-    loss = preference_loss(scores_BP, data.targets_NP[rows_B])
+    heads_BPTK = model.heads_distinct(data.messages_UC, data.index_NPT[rows_B], blstats)
+    scores_BP = side_scores(pessimistic(heads_BPTK.detach(), model.penalty))
+    scores_BPK, targets_BP = side_scores(heads_BPTK), data.targets_NP[rows_B]
+    if counts_NK is None:
+        loss = preference_loss(scores_BPK[..., 0], targets_BP)
+    else:
+        loss = ensemble_loss(scores_BPK, targets_BP, counts_NK[rows_B])
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    agreements = count_agreements(scores_BP.detach(), data.labels_N[rows_B])
+    agreements = count_agreements(scores_BP, data.labels_N[rows_B])
     return torch.stack([loss.detach() * len(rows_B), *agreements]).double()
 
 
@@ -144,7 +159,7 @@ def _train_epoch(run: TrainingRun) -> None:
     trained, title = 0, f"epoch {run.epoch + 1}/{config.num_epochs}"
     with tqdm(total=len(rows), unit="pair", desc=title) as bar:
         for rows_B in torch.split(rows, config.batch_size):
-            totals += train_step(run.model, run.optimizer, run.data, rows_B)
+            totals += train_step(run.model, run.optimizer, run.data, rows_B, run.counts_NK)
             run.iteration += 1
             trained += len(rows_B)
             loss, agreeing, preferred = totals.tolist()
@@ -162,6 +177,8 @@ def _train_epoch(run: TrainingRun) -> None:
 
 
 def _evaluate_and_save(run: TrainingRun) -> Evaluation:
+    if run.counts_NK is not None:
+        centre_heads(run.model, run.data)
     result = evaluate(run.model, run.data)
     row, statistics = result.row, result.statistics
     add_row(run.history, "val_metrics.csv", {"iter": run.iteration, **row})
@@ -235,7 +252,7 @@ def _resume(run: TrainingRun) -> None:
     if content["optimizer"] is None:
         raise CheckpointError(f"{path} was imported and cannot be trained on; {afresh}")
     for name, value in asdict(config).items():
-        before = content["config"].get(name, value)
+        before = content["config"].get(name, getattr(RewardTrainingConfig, name, value))
         if name not in FREE_TO_CHANGE and before != value:
             raise CheckpointError(
                 f"{path} was made with --{name} {before}, not {value}; go on with the old value, "

@@ -28,16 +28,22 @@ SMALLEST_SET = 5  # known pairs; with fewer, random_split leaves nothing to vali
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """The known pairs of a label set (N of them), split into training and validation."""
+class LabelledPairs:
+    """What an optimiser step reads: N pairs of U distinct messages."""
 
-    pairs_N: Tensor  # int64: which pairs of the dataset they are
     messages_UC: Tensor  # (U, 256) uint8: the distinct messages
     index_NPT: Tensor  # (N, 2, T) int64, rows of messages_UC
     targets_NP: Tensor  # (N, 2) float32: probability that each side is the better one
     labels_N: Tensor  # int64, values of Preference, never UNKNOWN
-    game_scores_NP: Tensor | None  # the whole game's score, where the dataset has it
     blstats: Tensor | None  # (N, 2, T, 27) float32, scaled; only if the model reads them
+
+
+@dataclass(frozen=True)
+class TrainingData(LabelledPairs):
+    """The known pairs of a label set (N of them), split into training and validation."""
+
+    pairs_N: Tensor  # int64: which pairs of the dataset they are
+    game_scores_NP: Tensor | None  # the whole game's score, where the dataset has it
     train: Tensor  # int64, rows of the above
     validation: Tensor
     unseen: Tensor  # those of validation with a message that no training pair has

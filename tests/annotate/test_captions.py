@@ -53,13 +53,6 @@ def test_status_alone() -> None:
     )
 
 
-@pytest.mark.nle
-def test_indices_are_those_of_nle() -> None:
-    nethack = pytest.importorskip("nle.nethack")
-    for name in ("HP", "HPMAX", "DEPTH", "GOLD", "XP", "HUNGER"):
-        assert getattr(captions, f"BL_{name}") == getattr(nethack, f"NLE_BL_{name}")
-
-
 @given(st.lists(st.binary(max_size=256), min_size=1, max_size=5))
 def test_no_bytes_crash(raw: list[bytes]) -> None:
     messages = np.stack([np.frombuffer(m.ljust(256, b"\0"), np.uint8) for m in raw])

@@ -214,11 +214,11 @@ def test_a_filter_that_refuses_all_ends_the_run(
     make_dataset: MakeDataset, server: FakeServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.by_body = lambda body: (400, FILTER)
-    for count in (10, 200):
+    for count in (10, 1000):
         pairs = make_dataset(count, texts=MANY_TEXTS, name=str(count))
         assert annotate(pairs, server) == 2
         assert "its content filter stops these prompts" in capsys.readouterr().err.splitlines()[-1]
-    assert len(server.bodies) < 60
+    assert len(server.bodies) < 500  # 10, 32 and those on their way, however slow we are
 
 
 @pytest.mark.parametrize("missing", [None, {}, {"content": None}, {"content": []}])

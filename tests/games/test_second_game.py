@@ -45,14 +45,14 @@ def dataset(folder):
 def reward(folder, dataset):
     line = f"--dataset_dir {dataset} --annotator rules_msg_coins --train_dir {folder} "
     line += "--experiment reward --reward_lr 1e-3 --batch_size 32 --num_epochs 12 --seed 1 "
-    assert train_reward.main([*line.split(), "--encoder_msg_model", "lt_cnn_small"]) == 0
+    assert train_reward.main([*GAME, *line.split(), "--encoder_msg_model", "lt_cnn_small"]) == 0
     return folder / "reward"
 
 
 @pytest.fixture(scope="module")
 def agent(folder, reward):
     line = f"--root_env Coin-v0 --llm_reward 0.1 --reward_dir {reward} --eps_threshold_quantile 0.5"
-    line += " --encoder_custom nle_torchbeast_encoder --train_for_env_steps 2000"
+    line += " --encoder_custom nle_compact_encoder --train_for_env_steps 2000"
     with short_games():
         assert main.main(short_run(folder, "agent", *SERIAL, *GAME, *line.split())) == 0
     return folder / "agent"
@@ -114,6 +114,19 @@ def test_counts_alone_need_no_reward_model(folder):
     assert all(0.5 <= episode["intrinsic_return"] <= 0.5 * 11 * 1.21 for episode in episodes)
 
 
+def test_a_trained_bonus_reads_what_there_is(folder, capsys):
+    line = "--root_env Coin-v0 --llm_reward 0.0 --extrinsic_reward 0.0 --bonus noveld "
+    line += "--bonus_reward 0.5 --encoder_custom nle_torchbeast_encoder --train_for_env_steps 128 "
+    line += "--noveld_visits"
+    with short_games():
+        assert main.main(short_run(folder, "new", *SERIAL, *GAME, *line.split(), "message")) == 0
+    assert read_episodes(folder / "new")[-1]["bonus_mean"] > 0
+    assert main.main(short_run(folder, "newer", *GAME, *line.split(), "position")) == 2
+    error = capsys.readouterr().err
+    assert "--noveld_visits position reads the status, which corridor has not; give" in error
+    assert not (folder / "newer").exists()
+
+
 def test_it_can_be_watched_without_a_screen(agent, capsys, tmp_path):
     stats = tmp_path / "stats.json"
     line = f"--train_dir {agent.parent} --experiment {agent.name} --num_episodes 2 --stats {stats}"
@@ -132,19 +145,21 @@ def test_a_gif_needs_a_screen(agent, capsys, tmp_path):
     assert "--gif: corridor has no screen" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("encoder", ["nle_rgbcrop_encoder", "nle_compact_encoder"])
-def test_two_policies_read_a_screen_that_it_lacks(encoder, folder, reward, capsys):
-    line = [*GAME, "--root_env", "Coin-v0", "--llm_reward", "0.0", "--encoder_custom", encoder]
+def test_the_papers_policy_reads_a_screen_that_it_lacks(folder, capsys):
+    line = [*GAME, "--root_env", "Coin-v0", "--llm_reward", "0.0"]
     assert main.main(short_run(folder, "other", *SERIAL, *line)) == 2
     error = capsys.readouterr().err
-    assert f"{encoder} reads cells, which corridor has not" in error
-    assert "--encoder_custom nle_torchbeast_encoder" in error
+    assert "nle_rgbcrop_encoder reads blstats and cells, which corridor has not" in error
+    assert "give --encoder_custom nle_compact_encoder" in error
 
 
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("chess", "--game chess: there is nethack; your own is named module:Name"),
+        (
+            "chess",
+            "--game chess: there is nethack, minihack, crafter, babyai; your own is named",
+        ),
         ("nowhere:Chess", "--game nowhere:Chess can't be imported: No module named 'nowhere'"),
         ("corridor:Chess", "--game corridor:Chess can't be imported: .* no attribute 'Chess'"),
         ("corridor:Corridor", "--game corridor:Corridor: "),

@@ -254,7 +254,10 @@ def test_a_bonus_is_paid_beside_the_term():
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("curiosity", "--bonus curiosity: there is counts; your own is named module:Name"),
+        (
+            "curiosity",
+            "--bonus curiosity: there is counts, rnd, noveld, e3b; your own is",
+        ),
         ("nowhere:Term", "--bonus nowhere:Term can't be imported: No module named 'nowhere'"),
         ("motif.intrinsic.terms:LearntReward", "LearntReward: .* missing 1 required .* 'rewards'"),
     ],

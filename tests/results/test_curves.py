@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from motif.errors import ConfigError
-from motif.results.curves import Curve, as_results, method_of, read_curve, sample_curve, write_curve
+from motif.results.curves import Curve, as_results, read_curve, sample_curve, write_curve
 from motif.results.runs import Run
 
 
@@ -31,14 +31,6 @@ def test_a_curve_begins_with_the_first_game_and_ends_with_the_run():
     assert columns["timesteps"].tolist() == [300, 400]
     assert columns["return"].tolist() == [1, 1.5]
     assert sample_curve(run_of([], []), points=3)["timesteps"].tolist() == []
-
-
-@pytest.mark.parametrize(
-    ("extrinsic", "intrinsic", "method"),
-    [(0.1, 0.1, "motif"), (0.0, 0.1, "intrinsic_only"), (0.1, 0.0, "extrinsic_only")],
-)
-def test_methods(extrinsic, intrinsic, method):
-    assert method_of({"extrinsic_reward": extrinsic, "llm_reward": intrinsic}) == method
 
 
 def curve_of(method="motif", seed=1, value=0.5, **config) -> Curve:

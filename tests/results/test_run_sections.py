@@ -7,7 +7,14 @@ import pytest
 
 from motif.games.nethack.adapter import NetHack
 from motif.results.income import Income, Paid
-from motif.results.run_sections import correlation, income_section, run_sections, signs
+from motif.results.run_sections import (
+    correlation,
+    curves_section,
+    glance_section,
+    income_section,
+    run_sections,
+    signs,
+)
 from motif.results.runs import Run
 
 COLUMNS = ("env_steps", "return", "length", "extrinsic_return", "intrinsic_return")
@@ -75,7 +82,7 @@ def test_the_sign_is_the_last_policy_s_greatest_message():
 
 def test_no_intrinsic_reward_cannot_be_hacked():
     (said,) = signs(run_of(UP, 0 * UP, llm_reward=0.0), [])
-    assert "no intrinsic reward to hack" in said
+    assert "no learnt reward to hack" in said
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,19 @@ def test_sections_of_any_number_of_games(games):
     assert anchors(run, [run_of(UP, UP, "other")], incomes_of(0.5, 0.5)) == [
         *("glance", "curves", "income", "parts"),
     ]
+
+
+def test_a_bonus_is_named_with_its_share():
+    run = run_of(UP, 0 * UP, llm_reward=0.0)
+    config = {**run.config, "extrinsic_reward": 0.1, "bonus": "e3b", "bonus_reward": 0.25}
+    shares = {**run.episodes, "bonus_share": np.full(100, 0.375)}
+    said = glance_section(Run("run", config, shares), []).body
+    assert "coefficient of --bonus e3b; 37.5 % of what was paid, last fifth" in said
+    counted = glance_section(Run("run", {**config, "bonus": "counts"}, run.episodes), []).body
+    assert "coefficient of --bonus counts" in counted and "of what was paid" not in counted
+    assert "--bonus" not in glance_section(run, []).body
+    assert "NetHackScore-v1, e3b" in said and "NetHackScore-v1, counts" in counted
+    assert "run (e3b, " in curves_section([Run("run", config, shares)]).body
 
 
 def test_an_extrinsic_run_has_no_parts():

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from motif.errors import CheckpointError
-from motif.results.runs import read_run
+from motif.intrinsic.terms import TRAINED
+from motif.results.runs import Run, read_run
 
 GAMES = "env_steps,return,length\n100,1,50\n300,2,60\n"
 
@@ -25,6 +26,27 @@ def test_settings_and_games(tmp_path):
     assert (run.name, run.task, run.steps) == ("named", "NetHackScore-v1", 300)
     assert run.episodes["return"].tolist() == [1, 2]
     assert run.change("return") is None  # two games
+
+
+@pytest.mark.parametrize(
+    "extrinsic, intrinsic, bonus, method",
+    [
+        (0.1, 0.0, "", "extrinsic_only"),
+        (0.1, 0.1, "", "motif"),
+        (0.0, 0.1, "", "intrinsic_only"),
+        (0.1, 0.0, "long_words:LongWords", "LongWords"),
+        *[(10.0, 0.0, bonus, bonus) for bonus in ("counts", *TRAINED)],
+        *[(0.0, 0.0, bonus, f"{bonus}_only") for bonus in ("counts", *TRAINED)],
+        *[(0.1, 0.1, bonus, f"motif_{bonus}") for bonus in ("counts", *TRAINED)],
+        *[(0.0, 0.1, bonus, f"intrinsic_only_{bonus}") for bonus in ("counts", *TRAINED)],
+    ],
+)
+def test_the_method_is_named_by_what_pays(extrinsic, intrinsic, bonus, method):
+    config = {"extrinsic_reward": extrinsic, "llm_reward": intrinsic, "bonus": bonus}
+    assert Run("run", config, {}).method == method
+    if not bonus:  # a run of a version without bonuses
+        del config["bonus"]
+        assert Run("run", config, {}).method == method
 
 
 def test_a_run_without_a_name_has_its_folders(tmp_path):

@@ -16,6 +16,7 @@ import pytest
 import torch
 from sample_factory.algo.learning.learner import Learner
 from sample_factory.algo.runners.runner import Runner
+from sample_factory.algo.utils.tensor_dict import TensorDict
 from sample_factory.utils.attr_dict import AttrDict
 from sample_factory.utils.utils import log
 
@@ -66,6 +67,31 @@ def test_a_process_that_is_sent_the_factories_has_the_fixes_and_imports_little_e
     assert not loaded & {"matplotlib", "PIL", "pandas", "rliable", "openai", "vllm", "wandb"}
 
 
+FORGOTTEN = """
+from importlib import util
+find = util.find_spec
+util.find_spec = lambda name: None if name in {absent} else find(name)
+import sample_factory_ext
+"""
+
+
+@pytest.mark.parametrize(
+    ("absent", "cure"),
+    [
+        (["sample_factory"], "pip install --no-deps sample-factory==2.1.1"),
+        (["sample_factory", "nle"], "pip install -e '.[rl]'"),
+    ],
+)
+def test_what_to_install_is_said(absent, cure):
+    done = subprocess.run(
+        [sys.executable, "-c", FORGOTTEN.format(absent=absent)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stderr.splitlines()[-1].endswith(f"is not installed; run: {cure}")
+
+
 def test_vtrace_summaries_reach_tensorboard(rl_run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -74,6 +100,15 @@ def test_vtrace_summaries_reach_tensorboard(rl_run):
     assert {"train/adv_min", "train/adv_max", "train/value_loss", "train/entropy"} <= set(tags)
     (first, *_) = events.Scalars("train/adv_max")
     assert np.isfinite(first.value)
+
+
+@pytest.mark.parametrize("one", [np.ones(1), torch.ones(1)])
+def test_one_number_is_stored_as_an_element(one):
+    """Where games are not stepped together, an action and a reward come so."""
+    stored = TensorDict(numbers=np.zeros(3), rows=np.zeros((3, 2)))
+    stored[1] = {"numbers": one, "rows": one}
+    assert stored["numbers"].tolist() == [0, 1, 0]
+    assert stored["rows"].tolist() == [[0, 0], [1, 1], [0, 0]]
 
 
 def test_a_run_goes_on_after_a_best_checkpoint(learner):

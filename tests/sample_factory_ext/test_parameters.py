@@ -358,7 +358,18 @@ def test_true_is_true(text):
         ("--bonus_reward 0.5", r"--bonus None and --bonus_reward 0\.5 belong together"),
         ("--bonus counts --bonus_reward -1", r"--bonus_reward -1\.0: a number, 0 or more"),
         ("--bonus counts --bonus_reward nan", "--bonus_reward nan: a number, 0 or more"),
-        ("--bonus curiosity --bonus_reward 1", "--bonus curiosity: there is counts"),
+        ("--bonus rnd --bonus_reward inf", "--bonus_reward inf: a number, 0 or more"),
+        ("--bonus e3b", r"--bonus e3b and --bonus_reward 0\.0 belong together"),
+        (
+            "--bonus curiosity --bonus_reward 1",
+            "--bonus curiosity: there is counts, rnd, noveld, e3b; your own is named module:Name",
+        ),
+        ("--bonus_learning_rate 0", r"--bonus_learning_rate 0\.0: it must be more than 0"),
+        ("--e3b_ridge nan", "--e3b_ridge nan: it must be more than 0"),
+        ("--e3b_features 0", "--e3b_features 0: at least 1"),
+        ("--rnd_features -1", "--rnd_features -1: at least 1"),
+        ("--noveld_alpha -0.1", r"--noveld_alpha -0\.1: a number, 0 or more"),
+        ("--noveld_visits floor", "--noveld_visits floor: there are observation, message, posi"),
     ],
 )
 def test_values_that_cannot_work(line, message):
@@ -392,3 +403,14 @@ def test_help_lists_our_flags_and_the_papers_defaults(capsys):
     assert "--eps_threshold_quantile" in text
     assert "the same as --extrinsic_scale on our command line" in text
     assert "no effect: Sample Factory 2 has no such option" in text
+
+
+def test_onis_values_are_a_preset():
+    line = "--online retrieval --online_preset oni --backend openai"
+    score = parse_rl_args(line.split())
+    assert (score.llm_reward, score.extrinsic_reward, score.temperature) == (0.4, 0.1, 0.1)
+    assert score.model == "meta-llama/Llama-3.1-8B-Instruct" and score.beta_count_exponent == 3
+    line += " --root_env NetHackOracle-v1 --llm_reward 0.2 --model mine"
+    oracle = parse_rl_args(line.split())
+    assert (oracle.llm_reward, oracle.extrinsic_reward, oracle.model) == (0.2, 10.0, "mine")
+    assert oracle.cli_args["extrinsic_reward"] == 10.0  # kept when the run goes on

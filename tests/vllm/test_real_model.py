@@ -38,7 +38,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def annotate(
     pairs: PairsDataset, model: Path, *more: str, loads: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    line = ["--directory", pairs.directory, "--model", model, "--dtype", "bfloat16"]
+    line = ["--directory", pairs.directory, "--model", model, "--dtype", "float32"]
     line += ["--max-model-len", "1024", "--engine-args", ENGINE, *more]
     result = run("scripts.annotate_pairs_dataset", *line)
     assert result.returncode == 0, result.stderr[-2000:]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motif.blstats import DEPTH, EXPERIENCE_LEVEL, GOLD, HP, HUNGER, HUNGER_WORDS
 from motif.errors import ConfigError, MissingPackageError
 from motif.games.game import Observation, Player, Screen, TaskInfo
 from motif.games.nethack.kinds import KINDS
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     import gymnasium
 
 HERE = Path(__file__).parent
+ROLES = ["arc", "bar", "cav", "hea", "kni", "mon", "pri", "rog", "ran", "sam", "tou", "val", "wiz"]
+CHARACTER = re.compile(
+    rf"@|({'|'.join(ROLES)})(-(hum|elf|dwa|gno|orc))?(-(law|neu|cha))?(-(mal|fem))?"
+)
 PLAYER_KEYS = ("glyphs",)  # shown to a scripted player, not kept
 
 
@@ -28,13 +34,13 @@ class NetHack:
     tasks: Mapping[str, TaskInfo] = {
         name: TaskInfo(has_success=task.success is not None) for name, task in TASKS.items()
     }
-    info_columns = ("score", "dlvl", "gold", "xlvl", "scout")
-    more_columns = ("turns", "deepest")
+    info_columns: tuple[str, ...] = ("score", "dlvl", "gold", "xlvl", "scout")
+    more_columns: tuple[str, ...] = ("turns", "deepest", "progression")
     arrays = ("message", "blstats", "tty_chars", "tty_colors")
     has_screen = True
     character = "mon-hum-neu-mal"  # NLE's default; a neutral human male monk
     rules, prompts, kinds = HERE / "rules.yaml", HERE / "prompts", KINDS
-    judges = HERE / "judges.yaml"
+    judges: Path | None = HERE / "judges.yaml"
 
     @cached_property
     def players(self) -> Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]]:
@@ -51,9 +57,20 @@ class NetHack:
         return COMPACT_SPACE
 
     def make(
-        self, task: str, *, max_steps: int | None = None, record: Path | None = None, every: int = 1
+        self,
+        task: str,
+        *,
+        max_steps: int | None = None,
+        record: Path | None = None,
+        every: int = 1,
+        character: str | None = None,
     ) -> gymnasium.Env[Any, Any]:
         """The task, by its Gymnasium id; see :class:`~motif.games.game.GameAdapter`."""
+        if character is not None and not CHARACTER.fullmatch(character):
+            raise ConfigError(
+                f"no character {character!r}; one is named by role, race, alignment and gender, as "
+                f"{self.character} or val-hum-law-fem; roles: {' '.join(ROLES)}; @ is any of them"
+            )
         try:
             import gymnasium
         except ImportError:
@@ -63,6 +80,8 @@ class NetHack:
         # Not by gymnasium.make's arguments: it would take max_episode_steps for itself.
         spec = copy.deepcopy(gymnasium.spec(task))
         spec.kwargs["observation_keys"] = (*self.arrays, *PLAYER_KEYS)
+        if character is not None:
+            spec.kwargs["character"] = character
         if max_steps is not None:
             spec.kwargs["max_episode_steps"] = max_steps
         if record is not None:
@@ -74,7 +93,7 @@ class NetHack:
                     "choose another, or set LC_ALL=C.UTF-8"
                 ) from None
             spec.kwargs |= {"save_ttyrec_every": every, "savedir": str(record)}
-        return gymnasium.make(spec)
+        return gymnasium.make(spec, disable_env_checker=True)
 
     def seed(self, env: gymnasium.Env[Any, Any], first: int, second: int) -> None:
         """NLE's two seeds."""
@@ -83,6 +102,17 @@ class NetHack:
     def message(self, observation: Observation) -> bytes:
         """As NLE has it."""
         return observation["message"].tobytes()
+
+    def status(self, observation: Observation) -> Mapping[str, int | str]:
+        """Health, gold, depth, experience, hunger."""
+        status = observation["blstats"].tolist()
+        return {
+            "hit points": status[HP],
+            "gold pieces": status[GOLD],
+            "dungeon levels": status[DEPTH],
+            "experience levels": status[EXPERIENCE_LEVEL],
+            "hunger": HUNGER_WORDS[status[HUNGER]] or "none",
+        }
 
     def screen(self, observation: Observation) -> Screen | None:
         """The terminal's."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import re
 from typing import Any
 
+import gymnasium
 import numpy as np
-from numba import njit
 
 from motif.blstats import BRANCH, DEPTH, EXPERIENCE_LEVEL, GOLD, LEVEL, SCORE, TURN
-from motif.errors import MissingPackageError
+from motif.compiled import compiled
+from motif.errors import ConfigError, MissingPackageError
+from motif.games.nethack.progression import progression
 from motif.games.nethack.tasks import DESCENT, SUCCESS_REWARD, TASKS
 from motif.types import AnyArray
 
@@ -30,9 +33,14 @@ EAT_QUESTION = b"What do you want to eat"
 EDIBLE_LETTERS = re.compile(rb"\[([a-zA-Z]+)")
 YES = ord("y")
 UNSEEN = nethack.GLYPH_CMAP_OFF  # solid rock, or not seen yet
+_ARGUMENTS = inspect.signature(base.NLE).parameters
+# Describing the screen marks what lies beside the hero as seen up close: later messages change.
+OBSERVATION_KEYS = tuple(
+    key for key in _ARGUMENTS["observation_keys"].default if key != "screen_descriptions"
+)
 
 
-@njit(cache=True)
+@compiled()
 def count_seen(glyphs: AnyArray) -> int:
     """How many of the (21, 79) glyphs show something."""
     seen = 0
@@ -44,12 +52,14 @@ def count_seen(glyphs: AnyArray) -> int:
 class NetHackTask(base.NLE):  # type: ignore[misc]
     """NLE with one of :data:`TASKS`, its 23 actions, and the repaired eating action.
 
-    Observations, ``seed(core, disp, reseed)`` and constructor arguments are NLE's own. NLE reuses
-    its arrays: copy what must outlive the next step.
+    Observations (but for ``screen_descriptions``, which must be asked for), ``seed(core, disp,
+    reseed)`` and constructor arguments are NLE's own. NLE reuses its arrays: copy what must outlive
+    the next step.
 
     ``info`` holds, after every step, ``score``, ``dlvl`` (depth), ``deepest`` (the greatest so
     far), ``gold``, ``xlvl`` (experience level), ``turns`` (game time) and ``scout`` (glyphs seen,
-    over all levels visited) of the last moment at which the status line was readable.
+    over all levels visited) of the last moment at which the status line was readable; at the end
+    ``end``, how the game ended, and ``progression`` too.
 
     Args:
         task: a key of :data:`TASKS`.
@@ -65,7 +75,11 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
 
     def __init__(self, task: str, **kwargs: Any) -> None:
         self.task = TASKS[task]
-        super().__init__(**{"actions": TASK_ACTIONS, **kwargs})
+        if "fix_moon_phase" in kwargs and "fix_moon_phase" not in _ARGUMENTS:
+            raise ConfigError("fix_moon_phase needs nle 1.3; see docs/install.md")
+        settings = {"actions": TASK_ACTIONS, "observation_keys": OBSERVATION_KEYS, **kwargs}
+        super().__init__(**settings)
+        self._repeats = self._decided = False
         self._observed = list(zip(self._original_observation_keys, self._original_indices))
         self.message = b""  # of the current observation, all 256 bytes
         self._succeeded = False
@@ -73,14 +87,31 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         self._deepest = 0
         self._status: list[int] = [0] * nethack.NLE_BLSTATS_SIZE
 
+    def seed(self, *seeds: Any, **named: Any) -> Any:
+        """Decide the next game by NLE's own two seeds; see its documentation."""
+        self._decided = True
+        return super().seed(*seeds, **named)
+
     def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-        """Start a new game; NLE ignores ``seed``, use ``seed(core, disp, reseed)`` before."""
+        """Start a new game.
+
+        Args:
+            seed: decides this game and, where no other is given, those after it.
+            options: NLE's ``wizkit_items``, if any.
+        """
+        gymnasium.Env.reset(self, seed=seed)
+        self._repeats |= seed is not None
+        if seed is not None or (self._repeats and not self._decided):
+            self.seed(*self.np_random.integers(2**62, size=2).tolist(), reseed=False)
+        self._decided = False
+        if options is not None:
+            options = {"wizkit_items": None, **options}  # NLE asks for the key
         self._succeeded = False
         # Differs from the release: it never forgets the glyphs of earlier games.
         self._explored, self._deepest = {}, 0
-        observation, info = super().reset(seed=seed, options=options)
+        observation, info = super().reset(options=options)
         share_code(self.nethack)
         self.message = self.last_observation[self._message_index].tobytes()
         self._status = self.last_observation[self._blstats_index].tolist()
@@ -107,9 +138,25 @@ class NetHackTask(base.NLE):  # type: ignore[misc]
         info["is_ascended"] = done and self.nethack.how_done() == nethack.ASCENDED
         if status is RUNNING:
             return self._get_observation(observation), reward, False, False, info
+        info["progression"] = progression(info["deepest"], info["xlvl"], info["is_ascended"])
+        if done:  # died, starving, stoning, …
+            info["end"] = nethack.game_end_types(self.nethack.how_done()).name.lower()
+        else:
+            info["end"] = "step limit" if status is ABORTED else "success"
         if not done:
             self._quit_game(observation, done)
         return self._get_observation(observation), reward, True, False, info
+
+    def render(self) -> Any:
+        """NLE's own; the colours of its ``full`` mode are too short for its sums in numpy 2."""
+        seen, names = self.last_observation, self._observation_keys
+        self.last_observation = tuple(
+            array.astype(int) if name == "colors" else array for name, array in zip(names, seen)
+        )
+        try:
+            return super().render()
+        finally:
+            self.last_observation = seen
 
     def _get_observation(self, observation: tuple[AnyArray, ...]) -> dict[str, AnyArray]:
         return {key: observation[index] for key, index in self._observed}

@@ -90,7 +90,7 @@ class ExplorerPlayer:
         kinds = self._kinds[glyphs]
         kinds[here] = Kind.FLOOR
         return View(
-            message=observation["message"].tobytes().rstrip(b"\0"),
+            message=observation.get("raw_message", observation["message"]).tobytes().rstrip(b"\0"),
             here=here,
             turn=status[TURN],
             health=status[HP] / max(status[MAX_HP], 1),

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from gymnasium import spaces
-from numba import njit
 from numpy.typing import NDArray
 
 from motif.blstats import BLSTATS_CLIP, BLSTATS_SIZE, X, Y, scale_blstats
+from motif.compiled import compiled
 from motif.messages import MESSAGE_LENGTH
 from motif.types import AnyArray
 
@@ -66,7 +66,7 @@ def crop_cells(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int) -> NDA
     return cells
 
 
-@njit(cache=True)
+@compiled()
 def _crop(tty_chars: AnyArray, tty_colors: AnyArray, x: int, y: int, cells: AnyArray) -> None:
     for i in range(CROP):
         row = y - REACH + i
@@ -99,7 +99,7 @@ def draw(cells: AnyArray) -> NDArray[np.uint8]:
     return picture
 
 
-@njit(cache=True)
+@compiled()
 def _draw(cells: AnyArray, drawn: AnyArray, picture: AnyArray) -> None:
     for i in range(CROP):
         for j in range(CROP):

@@ -7,9 +7,9 @@ opposite of direction ``d``.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 
+from motif.compiled import compiled
 from motif.types import AnyArray
 
 HEIGHT, WIDTH = 21, 79
@@ -22,7 +22,7 @@ _STRAIGHT = np.array(((0, 1, 0), (1, 0, 1), (0, 1, 0)))
 _ASLANT = np.array(((1, 0, 1), (0, 0, 0), (1, 0, 1)))
 
 
-@njit(cache=True)
+@compiled()
 def can_step(
     y: int, x: int, direction: int, passable: AnyArray, doors: AnyArray, blocked: AnyArray
 ) -> bool:
@@ -40,7 +40,7 @@ def can_step(
 
 
 # Not by scipy.sparse.csgraph: a graph of the cells takes far longer to make than to search.
-@njit(cache=True)
+@compiled()
 def distances(
     targets: AnyArray, passable: AnyArray, doors: AnyArray, blocked: AnyArray
 ) -> AnyArray:

@@ -38,15 +38,16 @@ def test_what_it_observes():
     GAME.seed(env, 3, 4)
     observation, info = env.reset()
     assert set(GAME.arrays) <= set(observation)
-    assert {*GAME.info_columns, *GAME.more_columns} <= set(info)
+    assert set(GAME.info_columns) <= set(info)
     assert len(GAME.message(observation)) == 256
     chars, colors = GAME.screen(observation)
     assert chars.shape == colors.shape == (24, 80)
     seen = GAME.policy_observation(observation)
     assert GAME.policy_space.contains(seen)
     assert not GAME.is_over(observation)
-    ended = [env.step(0)[2] for _ in range(3)]
-    assert ended == [False, False, True]
+    *_, last = steps = [env.step(0) for _ in range(3)]
+    assert [terminated for _, _, terminated, _, _ in steps] == [False, False, True]
+    assert {*GAME.info_columns, *GAME.more_columns, "end"} <= set(last[4])
     assert GAME.is_over({"blstats": np.zeros(27)})
     env.close()
 

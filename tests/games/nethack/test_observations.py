@@ -57,7 +57,7 @@ def test_each_cell_is_the_screens_or_0_off_the_screen(x, y):
         for column in range(12):
             there = y - 6 + row, x - 6 + column
             inside = 0 <= there[0] < 24 and 0 <= there[1] < 80
-            expected = CHARS[there] + 256 * int(COLORS[there]) if inside else 0
+            expected = int(CHARS[there]) + 256 * int(COLORS[there]) if inside else 0
             assert cells[row, column] == expected
 
 

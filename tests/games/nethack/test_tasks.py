@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 from nle import nethack
 from nle.env import base
 from nle.env.tasks import TASK_ACTIONS
 from scripted_game import Frame, ScriptedGame
 
+from motif.errors import ConfigError
 from motif.games.nethack import TASKS
 from motif.games.nethack.environment import NetHackTask
 from motif.games.nethack.tasks import MeetOracle, ReachLevel, Task, oracle_glyph
@@ -95,14 +99,59 @@ def test_other_options_of_nle_keep_their_defaults(monkeypatch):
 
     monkeypatch.setattr(base.NLE, "__init__", make)
     gymnasium.make("NetHackScore-v1").close()
-    assert set(given) == {"actions"}
+    assert set(given) == {"actions", "observation_keys"}
 
 
-def test_a_seed_given_to_reset_changes_nothing():
+def screens(env, *seeds):
+    """What games begin with, one for each reset."""
+    return [env.reset(seed=seed)[0]["tty_chars"].tobytes() for seed in seeds]
+
+
+def test_a_seed_given_to_reset_decides_this_game_and_the_next_ones():
     env = NetHackTask("NetHackScore-v1")
-    screens = {env.reset(seed=7)[0]["tty_chars"].tobytes() for _ in range(3)}
+    assert len(set(screens(env, None, None, None))) == 3
+    first = screens(env, 5, None, None)
+    assert len(set(first)) == 3
+    assert screens(env, 5, None, None) == first
+    assert screens(env, 6) != first[:1]
+    env.seed(1, 2, False)
+    chosen = screens(env, None, None)
+    env.seed(1, 2, reseed=False)
+    assert screens(env, None) == chosen[:1] != screens(env, None)
     env.close()
-    assert len(screens) == 3
+
+
+@pytest.mark.parametrize("name", ["NetHackScore-v1", "NetHackOracleSober-v1"])
+def test_gymnasiums_own_checks(name):
+    env = gymnasium.make(name)
+    check_env(env)
+    env.close()
+
+
+def test_options_of_a_reset_are_nles():
+    env = NetHackTask("NetHackScore-v1", wizard=True)
+    env.reset(options={})
+    env.reset(options={"wizkit_items": ["blessed amulet of life saving"]})
+    assert b"amulet" in env.last_observation[env._observation_keys.index("inv_strs")].tobytes()
+    env.close()
+
+
+def test_the_screen_is_described_on_request_alone():
+    assert "screen_descriptions" not in gymnasium.make("NetHackScore-v1").observation_space
+    env = gymnasium.make("NetHackScore-v1", observation_keys=("screen_descriptions",))
+    assert set(env.reset()[0]) == {"screen_descriptions"}
+    env.close()
+
+
+def test_the_moon_is_fixed_where_nle_can():
+    settings = {"fix_moon_phase": True}
+    if "fix_moon_phase" in inspect.signature(base.NLE).parameters:
+        env = NetHackTask("NetHackScore-v1", **settings)
+        assert screens(env, 5) == screens(env, 5)
+        env.close()
+    else:
+        with pytest.raises(ConfigError, match=r"needs nle 1\.3"):
+            NetHackTask("NetHackScore-v1", **settings)
 
 
 # What counts as success
