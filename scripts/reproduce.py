@@ -30,11 +30,14 @@ from motif.results.experiment import Games, games_of, over_seeds, rows_of_summar
 
 SCORE = "NetHackScore-v1"
 RATED = "Qwen2.5-Coder-1.5B-Instruct_msg_{}_rating"
-LABELS = {  # name of a reward model → the label set that it learns from
+LABELS = {  # name of a reward model → the label set that it learns from, and flags
     "llm": RATED.format("defaultgoal"),
     "rules": "rules_msg_defaultgoal",
     "small": "Qwen2.5-Coder-0.5B-Instruct_msg_defaultgoal_rating",
+    "smallest": "SmolLM2-135M-Instruct_msg_defaultgoal_rating",
     "reworded": f"{RATED.format('defaultgoal')}_reworded",
+    "tenth": f"{RATED.format('defaultgoal')} --label_share 0.1",
+    "turned": f"{RATED.format('defaultgoal')} --label_noise 0.2",
     **{goal: RATED.format(goal) for goal in ("zeroknowledge", "gold", "combat", "stairs")},
 }
 
@@ -63,8 +66,10 @@ ARMS = {
     "counts": Arm(True, "", BONUS.format("counts", 0.1)),
     # Pays each step: 0.1 drowned the task's reward, which is its score times 0.1 twice.
     **{name: Arm(True, "", BONUS.format(name, 0.001)) for name in ("rnd", "e3b")},
-    **{f"motif_{name}": Arm(True, name) for name in ("rules", "small", "reworded")},
-    "motif_zeroknowledge": Arm(True, "zeroknowledge"),
+    **{
+        f"motif_{name}": Arm(True, name)
+        for name in ("rules", "small", "smallest", "reworded", "zeroknowledge", "tenth", "turned")
+    },
     **{f"{goal}_only": Arm(False, goal) for goal in ("gold", "combat", "stairs")},
     # Of two values for a flag the last one counts.
     **{f"llm_reward_{x}": Arm(True, "llm", f"--llm_reward {x}") for x in (0.03, 0.3, 1.0)},

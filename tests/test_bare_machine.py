@@ -1,4 +1,7 @@
-"""A run where little is given: no git, no passwd entry, nothing writable but the run folder."""
+"""A run where little is given: no git, no passwd entry, nothing writable but the run folder.
+
+And where processes are spawned, as on macOS: nothing may be inherited by fork.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,8 @@ def _may_mount():
 
 
 def test_a_run_trains_on_a_bare_machine(tmp_path):
+    spawn = "import multiprocessing\nmultiprocessing.set_start_method('spawn', force=True)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"import os\nos.fork = None\n{spawn}")
     line = "--num_workers 1 --num_envs_per_worker 4 --batch_size 128 --train_for_env_steps 512"
     line += " --device cpu --llm_reward 0.0 --decorrelate_experience_max_seconds 0 --experiment run"
     done = in_namespace(
@@ -47,7 +52,7 @@ def test_a_run_trains_on_a_bare_machine(tmp_path):
         env={
             **{name: value for name, value in os.environ.items() if name != "USER"},
             "HOME": "/proc",  # not even root may write there
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{tmp_path}:{ROOT}",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
     )

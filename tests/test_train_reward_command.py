@@ -83,6 +83,8 @@ def test_pasted_flags_of_the_rl_stage_are_explained(arguments, capsys):
         (["--annotator", "nobody"], "no label set 'nobody'"),
         (["--use_glyphs", "True"], "the pairs hold no glyphs"),
         (["--soft_labels"], "has no probabilities"),
+        (["--label_share", "0"], "--label_share 0.0: more than 0, at most 1"),
+        (["--label_noise", "1.2"], "--label_noise 1.2: from 0 to 1"),
         (["--batch_size", "-3"], "--batch_size -3: it must be more than 0"),
         (["--use_blstats", "maybe"], "expected True or False, got 'maybe'"),
         (["--encoder_msg_model", "bert"], "invalid choice: 'bert'"),

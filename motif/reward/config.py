@@ -45,6 +45,8 @@ class RewardTrainingConfig(EncoderSettings):
     soft_labels: bool = option(
         False, "learn from the judge's probabilities, preference/<annotator>.probs.npy"
     )
+    label_share: float = option(1.0, "learn from a random share of the training pairs only")
+    label_noise: float = option(0.0, "share of these whose preference is turned round")
     reward_ensemble: int = option(1, "heads on one encoder, each on a bootstrap of the pairs")
     uncertainty_penalty: float = option(
         0.0, "the reward is the heads' mean less so many of their deviations"
@@ -70,6 +72,10 @@ class RewardTrainingConfig(EncoderSettings):
         for name in ("seed", "keep_checkpoints"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{name} {getattr(self, name)}: it must be 0 or more")
+        if not 0 < self.label_share <= 1:
+            raise ConfigError(f"--label_share {self.label_share}: more than 0, at most 1")
+        if not 0 <= self.label_noise <= 1:
+            raise ConfigError(f"--label_noise {self.label_noise}: from 0 to 1")
         if self.reward_ensemble < 1:
             raise ConfigError(f"--reward_ensemble {self.reward_ensemble}: at least 1 head")
         if not 0 <= self.uncertainty_penalty < math.inf:

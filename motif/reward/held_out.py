@@ -192,6 +192,8 @@ def _training_data(reward: LoadedReward, dataset_dir: str | Path) -> TrainingDat
             "message alone. Its accuracy is in val_metrics.csv of its run"
         )
     settings = {name: config[name] for name in ("seed", "soft_labels", "use_blstats")}
+    poorer = ("label_share", "label_noise")  # an older checkpoint has neither
+    settings |= {name: config[name] for name in poorer if name in config}
     data = load_training_data(dataset_dir, config["annotator"], **settings)
     if data.fingerprint != reward.fingerprint:
         raise CheckpointError(

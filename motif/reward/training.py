@@ -88,6 +88,8 @@ def train_reward(config: RewardTrainingConfig) -> int:
         seed=config.seed,
         soft_labels=config.soft_labels,
         use_blstats=config.use_blstats,
+        label_share=config.label_share,
+        label_noise=config.label_noise,
     ).to(device)
     busy = CheckpointError(
         f"another run is training in {folder}; wait for it, or choose another --experiment"

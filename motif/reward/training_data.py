@@ -24,6 +24,7 @@ from motif.reward.losses import targets_from_labels, targets_from_probabilities
 from motif.types import LabelArray
 
 SHARES = (0.8, 0.2)  # training, validation
+OTHER_SIDE = torch.tensor([Preference.SECOND, Preference.FIRST, Preference.TIE])
 SMALLEST_SET = 5  # known pairs; with fewer, random_split leaves nothing to validate on
 
 
@@ -59,9 +60,20 @@ class TrainingData(LabelledPairs):
 
 
 def load_training_data(
-    directory: str | Path, annotator: str, *, seed: int, soft_labels: bool, use_blstats: bool
+    directory: str | Path,
+    annotator: str,
+    *,
+    seed: int,
+    soft_labels: bool,
+    use_blstats: bool,
+    label_share: float = 1.0,
+    label_noise: float = 0.0,
 ) -> TrainingData:
-    """Read a dataset and one of its label sets; leave unknown pairs out, then split 80/20."""
+    """Read a dataset and one of its label sets; leave unknown pairs out, then split 80/20.
+
+    A random ``label_share`` of the training pairs is kept, and of these a random ``label_noise``
+    has its sides exchanged; the validation pairs are the same ones whatever these are.
+    """
     present = arrays_present(directory)
     keys = ["message", *["score"] * ("score" in present), *["blstats"] * use_blstats]
     dataset = PairsDataset(directory, keys)
@@ -87,6 +99,10 @@ def load_training_data(
     rng = torch.Generator().manual_seed(seed)
     parts = random_split(TensorDataset(torch.arange(len(known))), SHARES, generator=rng)
     train, validation = (np.array(part.indices, dtype=np.int64) for part in parts)
+    train = train[: max(1, round(label_share * len(train)))]
+    turned = torch.from_numpy(train)[torch.rand(len(train), generator=rng) < label_noise]
+    targets_NP[turned] = targets_NP[turned].flip(1)
+    labels_N[turned] = OTHER_SIDE[labels_N[turned]]
     train_rows, first = np.unique(index[train].ravel(), return_index=True)
     unseen = validation[~np.isin(index[validation], train_rows).all(axis=(1, 2))]
     return TrainingData(

@@ -72,6 +72,21 @@ def test_training_messages_are_those_of_training_pairs(make_labelled_dataset):
     assert 0 < len(unseen) < len(data.validation)
 
 
+def test_a_share_of_the_training_pairs_some_turned_round(make_labelled_dataset):
+    dataset = make_labelled_dataset(200, labels=np.arange(200) % 3)
+    whole, poorer = load(dataset), load(dataset, label_share=0.5, label_noise=0.2)
+    assert poorer.train.tolist() == whole.train[:80].tolist()
+    assert poorer.validation.tolist() == whole.validation.tolist()
+    assert torch.equal(poorer.targets_NP[poorer.validation], whole.targets_NP[whole.validation])
+    before, after = whole.labels_N[poorer.train], poorer.labels_N[poorer.train]
+    turned = before != after
+    assert 4 <= turned.sum() <= 20  # of 80, two thirds of which have a preference
+    assert set(zip(before[turned].tolist(), after[turned].tolist())) == {(0, 1), (1, 0)}
+    sides, others = whole.targets_NP[poorer.train], poorer.targets_NP[poorer.train]
+    assert torch.equal(others[turned], sides[turned].flip(1))
+    assert torch.equal(others[~turned], sides[~turned])
+
+
 def test_soft_labels_come_from_the_probabilities(make_labelled_dataset):
     dataset = make_labelled_dataset(20, labels=[0] * 19 + [3])
     probabilities = np.tile(np.float32([0.6, 0.2, 0.2]), (20, 1))
