@@ -97,8 +97,8 @@ UNPACK = "unpack_dataset --directory {root}"
 COLLECT = "collect_pairs_dataset --directory {dataset} --num_pairs 400"
 ANNOTATE = "annotate_pairs_dataset --directory {dataset} --annotator_type rules --goal_key {goal}"
 REWARD = (
-    "train_reward --dataset_dir {dataset} --annotator {labels} --train_dir {root}/reward "
-    "--experiment {name} --batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777"
+    "train_reward --dataset_dir {dataset} --train_dir {root}/reward "
+    "--experiment {name} --batch_size 256 --reward_lr 0.001 --num_epochs 8 --seed 777 --annotator "
 )
 AGENT = (  # the compact policy, the same settings for every arm
     "main --algo APPO --env nle_fixed_eat_action --encoder_custom nle_compact_encoder "
@@ -177,14 +177,14 @@ def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
         name, line = ("collect", COLLECT) if small else ("unpack", UNPACK)
         yield Stage.row(name, line, dataset / "data", where)
     for reward in dict.fromkeys(ARMS[one.arm].reward for one in runs if ARMS[one.arm].reward):
-        words = {**where, "name": reward, "labels": LABELS[reward]}
+        words, learns = {**where, "name": reward}, LABELS[reward]
         if small and config.dataset is None:  # the shipped labels are of the shipped dataset
-            goal = reward if reward in LABELS[reward].split("_") else "defaultgoal"
-            words |= {"goal": goal, "labels": f"rules_msg_{goal}"}
-            labels = dataset / "preference" / f"rules_msg_{goal}.npy"
-            yield Stage.row(f"annotate_{reward}", ANNOTATE, labels, words)
+            goal = reward if reward in learns.split("_") else "defaultgoal"
+            learns = f"rules_msg_{goal}"
+            labels = dataset / "preference" / f"{learns}.npy"
+            yield Stage.row(f"annotate_{reward}", ANNOTATE, labels, {**words, "goal": goal})
         made = root / "reward" / reward / "val_metrics.csv"
-        yield Stage.row(f"reward_{reward}", REWARD + SMALL_REWARD * small, made, words)
+        yield Stage.row(f"reward_{reward}", REWARD + learns + SMALL_REWARD * small, made, words)
     for one in runs:
         line = AGENT + ARMS[one.arm].line(one.task) + f" {config.agent_flags}"
         made = root / "rl" / one.name / "episodes.csv"

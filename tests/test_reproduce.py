@@ -58,14 +58,19 @@ def test_the_shipped_dataset_is_unpacked_and_its_labels_by_a_real_model_are_lear
     assert list(made)[:3] == ["unpack", "reward_llm", "reward_gold"]
     assert list(made)[-3:] == ["evaluate_NetHackScore-v1", "curves", "plots"]
     assert f"--dataset_dir {tmp_path / 'motif_dataset'} " in made["reward_gold"]
-    assert "--annotator Qwen2.5-Coder-1.5B-Instruct_msg_gold_rating " in made["reward_gold"]
+    assert made["reward_gold"].endswith(" --annotator Qwen2.5-Coder-1.5B-Instruct_msg_gold_rating")
+
+
+def test_flags_of_labels_are_flags(tmp_path):
+    made = commands(ReproduceConfig(tmp_path, subset=("labels",)))
+    assert made["reward_tenth"].endswith("_msg_defaultgoal_rating --label_share 0.1")
 
 
 def test_a_given_dataset_is_neither_unpacked_nor_labelled(tmp_path):
     config = ReproduceConfig(tmp_path, ("labels",), dataset=tmp_path / "mine")
     first, *_ = commands(config).items()
     assert first[0] == "reward_llm"
-    assert f"--dataset_dir {tmp_path / 'mine'} --annotator Qwen" in first[1]
+    assert f"--dataset_dir {tmp_path / 'mine'} " in first[1] and "--annotator Qwen" in first[1]
 
 
 def test_flags_for_every_run_come_last(tmp_path):
