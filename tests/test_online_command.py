@@ -38,13 +38,13 @@ def train(train_dir, experiment, flags, *, steps=100):
 
 @pytest.fixture(scope="module")
 def online_run(tmp_path_factory):
-    """2,000 steps of NetHack, judged by the rules while they were played; read it only.
+    """6,000 steps of NetHack, judged by the rules while they were played; read it only.
 
-    The second half is the same command's going on: on a fast machine, the first thousand steps end
-    before the labeller's process has begun.
+    All but the first thousand are the same command's going on: on a fast machine, these end before
+    the labeller's process has begun. Of the fifty games after them some eight are paid.
     """
     train_dir = tmp_path_factory.mktemp("online")
-    for steps in (1000, 2000):
+    for steps in (1000, 6000):
         flags = f"{RULES} --online retrieval --train_for_env_steps {steps}"
         assert train(train_dir, "agent", flags) == 0
     return train_dir / "agent"
@@ -79,14 +79,14 @@ def test_the_same_command_goes_on_and_asks_nothing_twice(online_run, tmp_path, c
     folder = tmp_path / "agent" / "online"
     before = Labels(folder)
     version = load_reward_model(folder / "reward").path.name
-    flags = f"{RULES} --online retrieval --train_for_env_steps 3000"
+    flags = f"{RULES} --online retrieval --train_for_env_steps 7000"
     assert train(tmp_path, "agent", flags) == 0
     after = Labels(folder)
     assert after.pairs[: len(before)] == before.pairs
     assert len(after.asked) == len(after)  # all are different
     assert load_reward_model(folder / "reward").path.name >= version
     capfd.readouterr()
-    other = flags.replace("retrieval", "ranking").replace("3000", "4000")
+    other = flags.replace("retrieval", "ranking").replace("7000", "8000")
     assert train(tmp_path, "agent", other) == 2
     assert "was trained with --online retrieval, not ranking" in capfd.readouterr().err
     assert train(tmp_path, "agent", f"{other} --accept_changes True") == 2
