@@ -26,7 +26,7 @@ from motif.pipeline import Records, Stage, run_stages
 from motif.play.games_file import GAMES, read_games
 from motif.results.curves import write_csv
 from motif.results.evaluation import draw_players
-from motif.results.experiment import Games, games_of, over_seeds, rows_of_summary
+from motif.results.experiment import RATES, Games, games_of, means, over_seeds, rows_of_summary
 
 SCORE = "NetHackScore-v1"
 RATED = "Qwen2.5-Coder-1.5B-Instruct_msg_{}_rating"
@@ -90,7 +90,7 @@ QUESTIONS: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # tasks, arms
 }
 MEASURES = (
     *("return", "success", "score", "deepest", "gold", "xlvl", "kills a monster", "length"),
-    "progression",
+    *("progression", *RATES),
 )
 
 UNPACK = "unpack_dataset --directory {root}"
@@ -221,10 +221,7 @@ def write_tables(config: ReproduceConfig) -> None:
         rows = list(read_games(root / "evaluation" / one.task / GAMES))
         games[one] = games_of(rows, _folder(root, one))
     runs = [
-        {
-            **asdict(one),
-            **{name: round(float(played[name].mean()), 4) for name in MEASURES if name in played},
-        }
+        {**asdict(one), **{name: round(mean, 4) for name, mean in means(played).items()}}
         for one, played in games.items()
     ]
     arms: dict[str, dict[str, dict[str, dict[str, float]]]] = {}

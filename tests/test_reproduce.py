@@ -106,6 +106,15 @@ def test_intervals_are_over_seeds_and_over_games():
     assert one == {"mean": 2.0, "low": 1.0, "high": 3.0}
 
 
+def test_rates_are_of_all_steps_not_means_of_games_rates():
+    gold, length = np.array([0.0, 3.0, 3.0]), np.array([100.0, 1000.0, 1900.0])
+    summary = over_seeds([{"gold": gold, "length": length}] * 2)
+    rate = summary["gold per 1,000 steps"]
+    assert rate["mean"] == pytest.approx(2.0) and rate["low"] < 2.0 < rate["high"] < 3.1
+    same = over_seeds([{"gold": length / 50, "length": length}])["gold per 1,000 steps"]
+    assert [round(same[part], 9) for part in ("mean", "low", "high")] == [20, 20, 20]
+
+
 def test_what_is_done_is_kept_and_never_taken_for_something_else(tmp_path, monkeypatch, capsys):
     asked: list[str] = []
 

@@ -11,6 +11,7 @@ from motif.results.episodes import FloatArray
 
 RESAMPLES = 2_000
 NO_MEASURE = ("player", "number", "end")
+RATES = {f"{name} per 1,000 steps": name for name in ("gold", "kills a monster")}
 
 Games = Mapping[str, FloatArray]  # of one policy: by measure a value for each game
 
@@ -22,22 +23,34 @@ def games_of(rows: Sequence[Mapping[str, Any]], player: str) -> dict[str, FloatA
     return {name: np.array([row[name] for row in own], float) for name in names}
 
 
-def interval_over_seeds(games_SG: Sequence[FloatArray]) -> tuple[float, float]:
+def means(games: Games) -> dict[str, float]:
+    """The mean of each measure, and what a thousand steps bring of those that have a rate."""
+    mean = {name: float(values.mean()) for name, values in games.items()}
+    rates = {rate: name for rate, name in RATES.items() if {name, "length"} <= set(mean)}
+    return mean | {rate: 1000 * mean[name] / mean["length"] for rate, name in rates.items()}
+
+
+def interval_over_seeds(
+    games_SG: Sequence[FloatArray], steps_SG: Sequence[FloatArray] | None = None
+) -> tuple[float, float]:
     """95 % bootstrap interval of the mean of seeds' means, over seeds and over games.
 
     Each resample draws seeds, and anew games of each seed it drew.
 
     Args:
         games_SG: for each seed the values of its games.
+        steps_SG: their lengths; with them it is of what a thousand steps bring.
     """
     rng, count = np.random.default_rng(0), len(games_SG)
 
-    def resampled(games: FloatArray) -> FloatArray:
-        means: FloatArray = games[rng.integers(len(games), size=(RESAMPLES, len(games)))].mean(1)
-        return means
+    def resampled(seed: int) -> FloatArray:
+        games = games_SG[seed]
+        rows = rng.integers(len(games), size=(RESAMPLES, len(games)))
+        means: FloatArray = games[rows].mean(axis=1)
+        return means if steps_SG is None else 1000 * means / steps_SG[seed][rows].mean(axis=1)
 
     # D: which of a resample's seeds; R: the resample; S: the seed that is drawn
-    means_DRS = np.array([[resampled(games) for games in games_SG] for _ in range(count)])
+    means_DRS = np.array([[resampled(seed) for seed in range(count)] for _ in range(count)])
     means_DRS = means_DRS.transpose(0, 2, 1)
     drawn_RD = rng.integers(count, size=(RESAMPLES, count))
     rows_R, draws_D = np.arange(RESAMPLES)[:, None], np.arange(count)
@@ -46,12 +59,13 @@ def interval_over_seeds(games_SG: Sequence[FloatArray]) -> tuple[float, float]:
 
 
 def over_seeds(seeds: Sequence[Games]) -> dict[str, dict[str, float]]:
-    """``mean``, ``low`` and ``high`` of each measure, over the policies of one arm."""
-    summary = {}
-    for measure in seeds[0]:
-        games_SG = [games[measure] for games in seeds]
-        low, high = interval_over_seeds(games_SG)
-        mean = float(np.mean([games.mean() for games in games_SG]))
+    """``mean``, ``low`` and ``high`` of each measure and rate, over the policies of one arm."""
+    summary, means_S = {}, [means(games) for games in seeds]
+    for measure in means_S[0]:
+        games_SG = [games[RATES.get(measure, measure)] for games in seeds]
+        steps_SG = [games["length"] for games in seeds] if measure in RATES else None
+        low, high = interval_over_seeds(games_SG, steps_SG)
+        mean = float(np.mean([of[measure] for of in means_S]))
         summary[measure] = {"mean": mean, "low": low, "high": high}
     return summary
 
