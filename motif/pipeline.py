@@ -17,6 +17,7 @@ from typing import Any
 from motif.atomic_write import write_json
 from motif.cli import Terminated
 from motif.errors import ConfigError
+from motif.file_lock import only_run
 from motif.processes import guarded
 
 
@@ -81,8 +82,15 @@ def run_stages(stages: Sequence[Stage], records: Records) -> int:
     """Run what isn't done, and stop where a stage fails; its exit status, or 0.
 
     Raises:
-        ConfigError: a stage was begun with another command.
+        ConfigError: a stage was begun with another command, or another process is at them.
     """
+    folder = records.path.parent
+    busy = ConfigError(f"another run is at work in {folder}; wait for it, or give --directory")
+    with only_run(folder, busy):
+        return _run_stages(stages, records)
+
+
+def _run_stages(stages: Sequence[Stage], records: Records) -> int:
     for number, stage in enumerate(stages, start=1):
         heading = f"[{number}/{len(stages)}] {stage.name}"
         if records.is_done(stage):

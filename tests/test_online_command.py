@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import psutil
 import pytest
 from rl_command import SERIAL, read_episodes, short_games, short_run
 
+from benchmarks import online_agreement
 from motif.messages import decode
 from motif.online.labels import Labels
 from motif.pairs_dataset import PairsDataset
@@ -95,11 +97,15 @@ def test_the_same_command_goes_on_and_asks_nothing_twice(online_run, tmp_path, c
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", ["classification --extrinsic_reward 0.0", "ranking"])
-def test_the_other_rewards_and_intrinsic_only(flags, tmp_path):
+def test_the_other_rewards_and_intrinsic_only(flags, tmp_path, capsys):
     line = f"{RULES} --train_for_env_steps 1200 --online {flags} --bonus counts --bonus_reward 0.01"
     assert train(tmp_path, "agent", line) == 0
     loaded = load_reward_model(tmp_path / "agent" / "online" / "reward")
     assert loaded.kind == flags.split()[0]
+    if loaded.kind == "ranking":
+        assert online_agreement.main([str(tmp_path / "agent")]) == 0
+        ratios = json.loads(capsys.readouterr().out.splitlines()[-1])["ratios"]
+        assert ratios["other_as_rules"] > 0.9 and 0 < ratios["steps_paid_alike"] <= 1
     if loaded.kind == "classification":
         assert {episode["extrinsic_return"] for episode in read_episodes(tmp_path / "agent")} == {0}
 

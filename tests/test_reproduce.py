@@ -11,6 +11,8 @@ import pytest
 
 from motif import pipeline
 from motif.pipeline import Stage
+from motif.errors import ConfigError
+from motif.file_lock import only_run
 from motif.results.experiment import interval_over_seeds, over_seeds
 from motif.results.results_file import read_results
 from scripts import reproduce
@@ -140,6 +142,14 @@ def test_what_is_done_is_kept_and_never_taken_for_something_else(tmp_path, monke
     assert "] collect: done before, in 0 s\n" in capsys.readouterr().out
     assert reproduce.main(flags[:4]) == 2  # not small: other commands
     assert f"{tmp_path} was begun with other settings:" in capsys.readouterr().err
+
+
+def test_two_at_once_in_one_folder_are_refused(tmp_path, capsys):
+    flags = ["--directory", str(tmp_path), "--subset", "score", "--small", "True"]
+    with only_run(tmp_path, ConfigError("held")):
+        assert reproduce.main(flags) == 2
+    assert f"another run is at work in {tmp_path}; wait for it" in capsys.readouterr().err
+    assert not (tmp_path / "stages.json").exists()
 
 
 @pytest.mark.slow
