@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from motif import pipeline
-from motif.pipeline import Stage
 from motif.errors import ConfigError
 from motif.file_lock import only_run
+from motif.pipeline import Stage
 from motif.results.experiment import interval_over_seeds, over_seeds
 from motif.results.results_file import read_results
 from scripts import reproduce
