@@ -4,13 +4,14 @@
     python -m scripts.reproduce --subset score --frames 2000000 --seeds 5
     python -m scripts.reproduce --directory runs/trial --small True
 
-Five questions (docs/experiment.md has the plan): score, sparse, labels, steering, balance; primary
-is the part of score to have more seeds of. The shipped dataset is unpacked and a reward model
-trained for each label set that is asked about; then come the training runs, one seed of everything
-after the other; then all policies of a task play the same games. Each command is printed before it
-is run, what is done is kept, and the same command goes on where it was stopped; with more --seeds
-or another --subset it adds to what is there. In the end: runs.csv (a row a run), summary.csv (means
-over seeds, with 95 % intervals over seeds and games), motif_results.pkl and figures.
+Six questions (docs/experiment.md has the plan): score, sparse, judges, labels, steering, balance;
+primary is the part of score to have more seeds of. The shipped dataset is unpacked and a reward
+model trained for each label set that is asked about; then come the training runs, one seed of
+everything after the other; then all policies of a task play the same games. Each command is printed
+before it is run, what is done is kept, and the same command goes on where it was stopped; with more
+--seeds or another --subset it adds to what is there. In the end: runs.csv (a row a run),
+summary.csv (means over seeds, with 95 % intervals over seeds and games), motif_results.pkl and
+figures.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Arm:
 
 
 BONUS = "--bonus {} --bonus_reward {}"
+LABEL_CHANGES = ("reworded", "zeroknowledge", "tenth", "turned")
 ARMS = {
     "extrinsic_only": Arm(True),
     "motif": Arm(True, "llm"),
@@ -66,10 +68,7 @@ ARMS = {
     "counts": Arm(True, "", BONUS.format("counts", 0.1)),
     # Pays each step: 0.1 drowned the task's reward, which is its score times 0.1 twice.
     **{name: Arm(True, "", BONUS.format(name, 0.001)) for name in ("rnd", "e3b")},
-    **{
-        f"motif_{name}": Arm(True, name)
-        for name in ("rules", "small", "smallest", "reworded", "zeroknowledge", "tenth", "turned")
-    },
+    **{f"motif_{name}": Arm(True, name) for name in ("small", "smallest", "rules", *LABEL_CHANGES)},
     **{f"{goal}_only": Arm(False, goal) for goal in ("gold", "combat", "stairs")},
     # Of two values for a flag the last one counts.
     **{f"llm_reward_{x}": Arm(True, "llm", f"--llm_reward {x}") for x in (0.03, 0.3, 1.0)},
@@ -83,7 +82,8 @@ SPARSE = ("Staircase", "StaircaseLvl3", "StaircaseLvl3Continual", "Oracle", "Ora
 QUESTIONS: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # tasks, arms
     "score": ((SCORE,), (*MAIN, "counts_only", "counts", "rnd", "e3b")),
     "sparse": ([f"NetHack{name}-v1" for name in SPARSE], MAIN),
-    "labels": ((SCORE,), ("motif", *(name for name in ARMS if name.startswith("motif_")))),
+    "judges": ((SCORE,), ("motif", *(f"motif_{name}" for name in ("small", "smallest", "rules")))),
+    "labels": ((SCORE,), ("motif", *(f"motif_{name}" for name in LABEL_CHANGES))),
     "steering": ((SCORE,), ("intrinsic_only", "gold_only", "combat_only", "stairs_only")),
     "balance": ((SCORE,), ("motif", *(n for n in ARMS if n[:4] in ("llm_", "quan", "expo")))),
     "primary": ((SCORE,), MAIN),  # of the score's arms those to have more --seeds of

@@ -30,7 +30,7 @@ def test_every_question_asks_about_known_arms_and_every_arm_is_asked_about():
 
 
 def test_a_run_that_two_questions_ask_about_is_trained_once():
-    config = ReproduceConfig(subset=("score", "labels", "steering"), seeds=2)
+    config = ReproduceConfig(subset=("score", "judges", "labels", "steering"), seeds=2)
     runs = planned_runs(config)
     assert len({one.name for one in runs}) == len(runs) == 2 * (7 + 7 + 3)
     first = [one.arm for one in runs if one.seed == 1]
@@ -84,7 +84,7 @@ def test_flags_for_every_run_come_last(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--subset scores", "--subset scores: there are score, sparse, labels"),
+        ("--subset scores", "--subset scores: there are score, sparse, judges, labels"),
         ("--seeds 0", "--seeds 0: at least 1 is needed"),
         ("--frames 0", "--frames 0: at least 1 is needed"),
     ],
