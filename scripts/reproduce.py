@@ -59,6 +59,7 @@ class Arm:
 
 
 BONUS = "--bonus {} --bonus_reward {}"
+QUANTILE = "--eps_threshold_quantile {}"
 LABEL_CHANGES = ("reworded", "zeroknowledge", "tenth", "turned")
 ARMS = {
     "extrinsic_only": Arm(True),
@@ -70,11 +71,10 @@ ARMS = {
     **{name: Arm(True, "", BONUS.format(name, 0.001)) for name in ("rnd", "e3b")},
     **{f"motif_{name}": Arm(True, name) for name in ("small", "smallest", "rules", *LABEL_CHANGES)},
     **{f"{goal}_only": Arm(False, goal) for goal in ("gold", "combat", "stairs")},
+    **{f"{goal}_only_0.95": Arm(False, goal, QUANTILE.format(0.95)) for goal in ("gold", "combat")},
     # Of two values for a flag the last one counts.
     **{f"llm_reward_{x}": Arm(True, "llm", f"--llm_reward {x}") for x in (0.03, 0.3, 1.0)},
-    **{
-        f"quantile_{x}": Arm(True, "llm", f"--eps_threshold_quantile {x}") for x in (0.2, 0.8, 0.95)
-    },
+    **{f"quantile_{x}": Arm(True, "llm", QUANTILE.format(x)) for x in (0.2, 0.8, 0.95)},
     **{f"exponent_{x}": Arm(True, "llm", f"--beta_count_exponent {x}") for x in (0, 1)},
 }
 MAIN = ("extrinsic_only", "motif", "intrinsic_only")
@@ -84,7 +84,10 @@ QUESTIONS: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # tasks, arms
     "sparse": ([f"NetHack{name}-v1" for name in SPARSE], MAIN),
     "judges": ((SCORE,), ("motif", *(f"motif_{name}" for name in ("small", "smallest", "rules")))),
     "labels": ((SCORE,), ("motif", *(f"motif_{name}" for name in LABEL_CHANGES))),
-    "steering": ((SCORE,), ("intrinsic_only", "gold_only", "combat_only", "stairs_only")),
+    "steering": (
+        (SCORE,),
+        ("intrinsic_only", *(n for n in ARMS if n[:4] in ("gold", "comb", "stai"))),
+    ),
     "balance": ((SCORE,), ("motif", *(n for n in ARMS if n[:4] in ("llm_", "quan", "expo")))),
     "primary": ((SCORE,), MAIN),  # of the score's arms those to have more --seeds of
 }
