@@ -106,7 +106,7 @@ def test_what_went_wrong_while_saving_is_what_is_raised(tmp_path, monkeypatch, e
 def test_a_failure_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.pth"
     write_torch_file(path, CONTENT)
-    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle|local object"):
+    with pytest.raises((AttributeError, pickle.PicklingError), match=r"pickle|local object"):
         write_torch_file(path, {"model": lambda: None})
     assert equal(read_torch_file(path), CONTENT)
     assert [one.name for one in tmp_path.iterdir()] == ["a.pth"]
