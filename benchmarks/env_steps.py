@@ -20,6 +20,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -39,6 +40,7 @@ from motif.types import AnyArray, MessageArray
 
 SEED = 1
 GAME = NetHack()
+make_task = partial(GAME.make, "NetHackScore-v1")
 
 
 class KeyRecorder:
@@ -60,11 +62,6 @@ class KeyRecorder:
         """Note that a game begins."""
         self.keys.append(None)
         return self._game.reset(*args, **kwargs)
-
-
-def make_task() -> gymnasium.Env:
-    """A score task with what the policy's observation is made of."""
-    return GAME.make("NetHackScore-v1")
 
 
 def compact_view(env: gymnasium.Env) -> PolicyView:

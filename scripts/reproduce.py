@@ -2,6 +2,7 @@
 
     python -m scripts.reproduce                             # or: make reproduce
     python -m scripts.reproduce --subset score --frames 2000000 --seeds 5
+    python -m scripts.reproduce --subset score --arms motif counts
     python -m scripts.reproduce --directory runs/trial --small True
 
 Six questions (docs/experiment.md has the plan): score, sparse, judges, labels, steering, balance;
@@ -129,6 +130,7 @@ class ReproduceConfig:
 
     directory: Path = option(Path("runs/experiment"), "folder of everything that is made")
     subset: Sequence[str] = option(tuple(QUESTIONS), "questions to ask", nargs="+", type=str)
+    arms: Sequence[str] = option((), "only these of the questions' arms", nargs="+", type=str)
     dataset: Path | None = option(None, "a dataset with the label sets; default: the shipped one")
     frames: int = option(10_000_000, "environment steps of each training run")
     seeds: int = option(3, "training runs of each arm")
@@ -140,6 +142,10 @@ class ReproduceConfig:
         for question in self.subset:
             if question not in QUESTIONS:
                 raise ConfigError(f"--subset {question}: there are {', '.join(QUESTIONS)}")
+        asked = list(dict.fromkeys(arm for name in self.subset for arm in QUESTIONS[name][1]))
+        for arm in self.arms:
+            if arm not in asked:
+                raise ConfigError(f"--arms {arm}: these questions have {', '.join(asked)}")
         for name in ("frames", "seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} {getattr(self, name)}: at least 1 is needed")
@@ -167,6 +173,7 @@ def planned_runs(config: ReproduceConfig) -> list[Planned]:
         for tasks, arms in (QUESTIONS[question] for question in config.subset)
         for task in tasks
         for arm in arms
+        if arm in (config.arms or arms)
     ]
     return list(dict.fromkeys(every))
 
@@ -241,8 +248,9 @@ def write_tables(config: ReproduceConfig) -> None:
     for question in config.subset:
         tasks, names = QUESTIONS[question]
         for task in tasks:
-            shown = {name: {"measures": _shown(arms[task][name])} for name in names}
-            draw_players(root / "plots" / f"{question}_{task}.png", {"players": shown})
+            shown = {n: {"measures": _shown(arms[task][n])} for n in names if n in arms[task]}
+            if shown:
+                draw_players(root / "plots" / f"{question}_{task}.png", {"players": shown})
     print(f"written to {root}: runs.csv, summary.csv, plots, motif_results.pkl")
 
 
