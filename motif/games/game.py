@@ -45,7 +45,7 @@ class Player(Protocol):
 class TaskInfo:
     """What aggregates and reports need to know of a task."""
 
-    has_success: bool = False  # whether a positive return means that it was solved
+    has_success: bool = False  # it is solved by a positive return, or as info["solved"] says
 
 
 Kinds = Mapping[str, re.Pattern[str]]  # of messages, by name

@@ -144,6 +144,8 @@ def _look(
     return Step(observation, screen, message, episode.seen[message], reward, intrinsic, ended)
 
 
-def succeeded(game: GameAdapter, task: str, returns: Returns) -> bool | None:
+def succeeded(game: GameAdapter, task: str, episode: Episode) -> bool | None:
     """Whether the task was solved; None for one that has no such thing."""
-    return returns.game_return > 0 if game.tasks[task].has_success else None
+    if not game.tasks[task].has_success:
+        return None
+    return bool(episode.info.get("solved", episode.game_return > 0))

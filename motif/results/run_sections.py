@@ -161,9 +161,8 @@ def success_section(runs: Sequence[Run]) -> Section:
     """Success rates; for the Oracle's two tasks, what lies between them."""
     rows: list[list[Cell]] = []
     for run in runs:
-        games = run.episodes["return"]
-        late = games[len(games) - len(games) // 5 :]
-        share, interval = rate(int((late > 0).sum()), len(late))
+        late = run.solved[len(run.solved) - len(run.solved) // 5 :]
+        share, interval = rate(int(late.sum()), len(late))
         rows.append([run.name, run.task, len(late), Markup(share), interval])
     both = {"NetHackOracle-v1", "NetHackOracleSober-v1"} <= {run.task for run in runs}
     return Section("success", "Success", fill("success", rows=rows, both_oracles=both))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motif.cli import command
 from motif.data_files import read_json
@@ -73,6 +74,11 @@ class Run:
         """Whether its task can be solved, or only be played well."""
         known = self.game.tasks.get(self.task)
         return known is not None and known.has_success
+
+    @property
+    def solved(self) -> NDArray[np.bool_]:
+        """Whether each game was, of a task that :attr:`has_success`."""
+        return np.asarray(self.episodes.get("solved", self.episodes["return"]) > 0)
 
     @property
     def steps(self) -> int:

@@ -18,8 +18,12 @@ from motif.annotate.rating_prompt import load_rating_prompt
 from motif.annotate.rules import RulesAnnotator
 from motif.errors import MissingPackageError
 from motif.games.game import find_game, open_game
+from motif.intrinsic.wrapper import IntrinsicReward
 from motif.messages import decode
 from motif.pairs_dataset import PairsDataset
+from motif.play.players import RandomPlayer
+from motif.play.rollout import play_to_end
+from motif.play.watchers import episode_row
 from motif.preference.label_set import load_preferences
 from motif.reward.checkpoint import load_reward_model
 from scripts import annotate_pairs_dataset, collect_pairs_dataset, main, train_reward, visualize
@@ -31,6 +35,7 @@ TASKS = {
     "crafter": "CrafterReward-v1",
     "babyai": "BabyAI-GoToLocal-v0",
 }
+SOLVED = ("success", 1.0, True)
 TITLES = {"minihack": "MiniHack", "crafter": "Crafter", "babyai": "BabyAI"}
 
 
@@ -110,6 +115,17 @@ def test_what_there_is_of_a_game(name):
         assert set(game.info_columns) <= set(info)
     assert seen[0] == seen[1] != seen[2]
     env.close()
+
+
+def test_a_minihack_game_may_be_solved_at_a_loss():
+    pytest.importorskip("pkg_resources")
+    pytest.importorskip("minihack")
+    game, task = find_game("minihack"), "MiniHack-MazeWalk-15x15-v0"
+    env, player = IntrinsicReward(open_game(game, task), None), RandomPlayer(8)
+    rows = [episode_row(game, task, play_to_end(game, env, player, seed)) for seed in range(12)]
+    env.close()
+    outcomes = {(row["end"], row["solved"], row["success"], row["return"] > 0) for row in rows}
+    assert {(*SOLVED, True), (*SOLVED, False), ("step limit", 0.0, False, False)} == outcomes
 
 
 @pytest.mark.parametrize("name", EXTRAS)

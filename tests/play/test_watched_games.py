@@ -6,7 +6,7 @@ import pytest
 from rl_command import short_games
 
 from motif.games.nethack.adapter import NetHack
-from motif.play.rollout import Returns, play_episode, play_to_end, seeded, succeeded
+from motif.play.rollout import Episode, play_episode, play_to_end, seeded, succeeded
 from sample_factory_ext.environment import add_intrinsic_reward, message_rewards
 from sample_factory_ext.player import CheckpointPlayer
 
@@ -49,12 +49,14 @@ def test_a_seed_plays_the_same_game(table):
 
 
 @pytest.mark.parametrize(
-    ("task", "game_return", "success"),
+    ("task", "game_return", "info", "success"),
     [
-        ("NetHackScore-v1", 9.0, None),
-        ("NetHackOracle-v1", 50.0, True),
-        ("NetHackStaircase-v1", 0.0, False),
+        ("NetHackScore-v1", 9.0, {}, None),
+        ("NetHackOracle-v1", 50.0, {}, True),
+        ("NetHackStaircase-v1", 0.0, {}, False),
+        ("NetHackStaircase-v1", -1.0, {"solved": 1.0}, True),
+        ("NetHackStaircase-v1", 1.0, {"solved": 0.0}, False),
     ],
 )
-def test_success(task, game_return, success):
-    assert succeeded(GAME, task, Returns(game_return)) is success
+def test_success(task, game_return, info, success):
+    assert succeeded(GAME, task, Episode(game_return, info=info)) is success

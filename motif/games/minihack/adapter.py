@@ -21,7 +21,7 @@ class MiniHack(NetHack):
     """See :class:`motif.games.game.GameAdapter`; what is not said here is NetHack's."""
 
     name = "minihack"
-    info_columns, more_columns = (), ()
+    info_columns, more_columns = ("solved",), ()
     rules, prompts, judges = HERE / "rules.yaml", HERE / "prompts", None
     players: Mapping[str, Callable[[gymnasium.Env[Any, Any]], Player]] = {}
 
@@ -33,4 +33,6 @@ class MiniHack(NetHack):
     def make(self, task: str, **options: Any) -> gymnasium.Env[Any, Any]:
         """The task, by its Gymnasium id, with the options of NetHack's."""
         import_extra("minihack", self.name)
-        return super().make(task, **options)
+        from motif.games.minihack.environment import Ends
+
+        return Ends(super().make(task, **options))
