@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from motif.annotate.compare import as_shown, position_bias
 from motif.annotate.config import AnnotationConfig
-from motif.annotate.judges import JudgedPair, draw_judged_pairs
+from motif.annotate.judges import JUDGED, JudgedPair, draw_judged_pairs
 from motif.annotate.stage import make_annotator
 from motif.atomic_write import atomic_write, write_json
 from motif.cli import option
@@ -40,7 +40,7 @@ OUTPUTS = (".json", ".csv")
 class EvaluationConfig(AnnotationConfig):
     """The command line of ``python -m scripts.evaluate_annotator``: a judge as in stage 1."""
 
-    pairs: int = option(200, "judged pairs to ask about, each in both orders")
+    pairs: int = option(JUDGED, "judged pairs to ask about, each in both orders")
     output: Path | None = option(None, "figures and answers as FILE.json, or answers as FILE.csv")
 
     def __post_init__(self) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from motif.errors import ConfigError
+from motif.messages import encode
+from motif.types import AnyArray, MessageArray
+
+JUDGED = 200  # pairs that are asked about
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,19 @@ def draw_judged_pairs(path: Path, goal: str, number: int, seed: int = 0) -> list
         used.update([kinds, *kinds, *sides])
         drawn.append(JudgedPair(*sides, kinds))
     return drawn
+
+
+def judged_accuracy(
+    score: Callable[[MessageArray], AnyArray], path: Path | None, goal: str | None
+) -> dict[str, Any]:
+    """How ``score``, of messages (N, 256) to (N,), orders the pairs; none without file or goal."""
+    if path is None or goal is None:
+        return {"judged_pairs": 0, "judged_accuracy": None}
+    pairs = draw_judged_pairs(path, goal, JUDGED)
+    sides = zip(*((pair.better, pair.worse) for pair in pairs))
+    better, worse = (score(np.stack([encode(text) for text in texts])) for texts in sides)
+    right = (better > worse) + 0.5 * (better == worse)
+    return {"judged_pairs": len(pairs), "judged_accuracy": float(right.mean())}
 
 
 def _read(path: Path) -> tuple[dict[str, list[str]], Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from motif.annotate.annotator import Annotator, Answers
+from motif.data_files import sha256
 from motif.errors import ConfigError
 from motif.games.game import find_game
 from motif.messages import decode, keys
@@ -73,6 +74,15 @@ class RulesAnnotator(Annotator):
     def value(self, text: str) -> float:
         """The sum of the rules whose pattern occurs in ``text``."""
         return float(sum(rule.value for rule in self.rules if rule.pattern.search(text)))
+
+
+def worth_by_rules(
+    source: Mapping[str, Any], path: Path
+) -> Callable[[MessageArray], AnyArray] | None:
+    """What messages are worth by the rules of ``path``; None if ``source`` is not of them."""
+    if source.get("type") != "rules" or sha256(path) != source.get("rules_sha256"):
+        return None
+    return RulesAnnotator(source["goal"], path).values
 
 
 def load_rules(text: str, goal: str, path: Path) -> list[Rule]:

@@ -133,7 +133,7 @@ class HeldOutResult:
             "united_accuracy": united.accuracy,
             "split_pairs": split.pairs,
             "split_accuracy": split.accuracy,
-            "doubtful": [list(row) for row in doubtful],
+            "doubtful": [list(row) for row in doubtful if self.reward.model.head.out_features > 1],
         }
 
 
