@@ -193,12 +193,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         work = Work(arguments.model, arguments.dtype, pairs, warm_up, prompt)
         figures = {"pairs": len(pairs), "prompts": len(work.conversations())}
         speeds = measure(work, arguments.rounds)
-    median = {name: statistics.median(values) for name, values in speeds.items()}
-    rounded = {name: [round(value, 1) for value in values] for name, values in speeds.items()}
-    ratios = {
-        f"{name} / bare": round(median[name] / median["bare"], 3) for name in ("ours", "http")
-    }
-    report("annotation", {**figures, **rounded}, ratios)
+    bare, *others = (statistics.median(values) for values in speeds.values())
+    ratios = {f"{name} / bare": speed / bare for name, speed in zip(("ours", "http"), others)}
+    report("annotation", {**figures, **speeds}, ratios)
     return 0
 
 
