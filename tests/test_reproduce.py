@@ -38,6 +38,11 @@ def test_a_run_that_two_questions_ask_about_is_trained_once():
     assert tuple(first[:3]) == COMPARED
 
 
+def test_some_arms_of_a_question():
+    runs = planned_runs(ReproduceConfig(subset=("score", "judges"), arms=("counts", "motif")))
+    assert [one.arm for one in runs] == ["motif", "counts"] * 3
+
+
 def commands(config: ReproduceConfig) -> dict[str, str]:
     return {stage.name: shlex.join(stage.command) for stage in make_stages(config)}
 
@@ -87,6 +92,7 @@ def test_flags_for_every_run_come_last(tmp_path):
         ("--subset scores", "--subset scores: there are score, sparse, judges, labels"),
         ("--seeds 0", "--seeds 0: at least 1 is needed"),
         ("--frames 0", "--frames 0: at least 1 is needed"),
+        ("--subset sparse --arms e3b", "--arms e3b: these questions have extrinsic_only, motif"),
     ],
 )
 def test_bad_flags_are_refused_in_a_line(flags, said, tmp_path, capsys):
@@ -157,8 +163,10 @@ def test_two_at_once_in_one_folder_are_refused(tmp_path, capsys):
 def test_one_run_for_real(tmp_path, capfd, monkeypatch):
     pytest.importorskip("sample_factory")
     task = "NetHackStaircase-v1"
-    monkeypatch.setitem(reproduce.QUESTIONS, "sparse", ((task,), ("motif", "counts_only")))
+    arms = ("motif", "intrinsic_only", "counts_only")
+    monkeypatch.setitem(reproduce.QUESTIONS, "sparse", ((task,), arms))
     flags = f"--directory {tmp_path} --small True --subset sparse --seeds 1 --games 2"
+    flags += " --arms counts_only motif"
     assert reproduce.main(flags.split()) == 0
     with (tmp_path / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
