@@ -13,8 +13,7 @@ DOORS = ("open ", "", "locked ")
 CHARACTERS = np.array([ord(symbol) for symbol in " .#.+koxG%@"], np.uint8)
 DOOR_CHARACTERS = np.array([ord(symbol) for symbol in "'+X"], np.uint8)
 TERMINAL = np.array([9, 10, 12, 13, 11, 7], np.int8)  # its colours
-SILENT = (0, 1, 2, 3)  # things without a word: unseen, nothing, wall, floor
-DOOR = THINGS.index("door")
+DOOR = THINGS.index("door")  # the first thing to have a word: not unseen, nothing, wall, floor
 
 
 def draw_view(image: AnyArray) -> tuple[AnyArray, AnyArray]:
@@ -36,7 +35,7 @@ def tell_view(image: AnyArray, mission: str) -> str:
     columns, rows, _ = image.shape
     middle, last = columns // 2, rows - 1
     seen, carried = [], ""
-    for x, y in np.argwhere(~np.isin(image[..., 0], SILENT)).tolist():
+    for x, y in np.argwhere(image[..., 0] >= DOOR).tolist():
         thing, color, state = image[x, y].tolist()
         name = f"{DOORS[state] if thing == DOOR else ''}{COLORS[color]} {THINGS[thing]}"
         ahead, side = last - y, x - middle
