@@ -108,7 +108,8 @@ def check_resumable(run_folder: Path, policies: int = 1) -> int:
 class EpisodeLog:
     """``episodes.csv``: one row for each finished game, in order.
 
-    On resume the rows after the checkpoint are dropped: those games are played again.
+    On resume the rows after the checkpoint are dropped: those games are played again. A run that an
+    older version began, with fewer columns, keeps to them.
 
     Args:
         info_columns: the game's own.
@@ -124,7 +125,12 @@ class EpisodeLog:
     ) -> None:
         self.path = run_folder / "episodes.csv"
         self._columns, self._means = (*EPISODE_COLUMNS, *info_columns, *means), means
-        rows = _read_rows(self.path, len(self._columns))
+        begun, *lines = (read_lines(self.path) if self.path.is_file() else None) or [[]]
+        whole = (*begun[: len(EPISODE_COLUMNS)],) == EPISODE_COLUMNS
+        if resume_from and whole and set(begun) < set(self._columns):
+            self._columns = tuple(begun)
+        # What a crash or a bad disk left between the whole rows is dropped.
+        rows = [row for row in lines if numbers(row, len(self._columns))]
         kept = [row for row in rows if float(row[0]) <= resume_from]
         with atomic_write(self.path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([self._columns, *kept])
@@ -144,12 +150,6 @@ class EpisodeLog:
         for values in zip(*columns):  # several games when sampling is batched
             self._writer.writerow([steps, *(f"{float(value):.6g}" for value in values)])
         self._file.flush()
-
-
-def _read_rows(path: Path, length: int) -> list[list[str]]:
-    """The whole rows; what a crash or a bad disk left between them is dropped."""
-    rows = read_lines(path)[1:] if path.is_file() else []
-    return [row for row in rows if numbers(row, length)]
 
 
 class SaveEverySteps(AlgoObserver):

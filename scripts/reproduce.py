@@ -130,7 +130,7 @@ class ReproduceConfig:
 
     directory: Path = option(Path("runs/experiment"), "folder of everything that is made")
     subset: Sequence[str] = option(tuple(QUESTIONS), "questions to ask", nargs="+", type=str)
-    arms: Sequence[str] = option((), "only these of the questions' arms", nargs="+", type=str)
+    arms: Sequence[str] = option((), "only these of their arms; default: all", nargs="+", type=str)
     dataset: Path | None = option(None, "a dataset with the label sets; default: the shipped one")
     frames: int = option(10_000_000, "environment steps of each training run")
     seeds: int = option(3, "training runs of each arm")

@@ -106,7 +106,7 @@ class HeldOutResult:
             worth: what the annotator says that each message is worth, if it can.
         """
         worth_U = np.zeros(len(self.rewards_U)) if worth is None else worth(self.messages_UC)
-        new_U = self.unseen_U
+        new_U, heads = self.unseen_U, self.reward.model.head.out_features
         bins, calibration_error = reliability(self.confidence_N, self.agrees_N)
         united, split = (Agreement.of(self.agrees_N[of]) for of in (~self.split_N, self.split_N))
         return {
@@ -128,12 +128,12 @@ class HeldOutResult:
             "worst": list(map(list, worst)),
             "calibration_error": calibration_error,
             "reliability": [list(row) for row in bins],
-            "heads": self.reward.model.head.out_features,
+            "heads": heads,
             "united_pairs": united.pairs,
             "united_accuracy": united.accuracy,
             "split_pairs": split.pairs,
             "split_accuracy": split.accuracy,
-            "doubtful": [list(row) for row in doubtful if self.reward.model.head.out_features > 1],
+            "doubtful": list(map(list, doubtful)) if heads > 1 else [],
         }
 
 

@@ -68,6 +68,18 @@ def test_resuming_drops_the_games_after_the_checkpoint(tmp_path):
     assert rows == [["32", "32"], ["64", "64"], ["96", "7"]]
 
 
+def test_a_run_that_an_older_version_began_keeps_its_games_and_columns(tmp_path):
+    EpisodeLog(tmp_path, 0, INFO[:-1]).record(runner_at(32), episode(1.0), 0)
+    resumed = EpisodeLog(tmp_path, 64, INFO)
+    resumed.record(runner_at(96), episode(7.0), 0)
+    header, *rows = (line.split(",") for line in resumed.path.read_text().splitlines())
+    assert header == [*EPISODE_COLUMNS, *INFO[:-1]]
+    assert [(row[0], row[1], len(row)) for row in rows] == [("32", "1", 9), ("96", "7", 9)]
+    assert (
+        EpisodeLog(tmp_path, 0, INFO).path.read_text() == ",".join([*EPISODE_COLUMNS, *INFO]) + "\n"
+    )
+
+
 def test_a_new_run_forgets_the_games_of_one_without_checkpoint(tmp_path):
     EpisodeLog(tmp_path, 0, INFO).record(runner_at(32), episode(1.0), 0)
     assert EpisodeLog(tmp_path, 0, INFO).path.read_text().splitlines() == [

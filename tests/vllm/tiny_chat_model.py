@@ -2,7 +2,7 @@
 
 PYTHONPATH=. python tests/vllm/tiny_chat_model.py --output runs/tiny
 
-No weights can be shipped or downloaded here, so tests and benchmarks of the annotation make their
+No weights can be shipped or downloaded here, so tests of the annotation make their
 own: a tokenizer trained on the prompts, and a model trained on synthetic conversations in which the
 rules annotator decides. It is good for nothing else. Needs torch and transformers; vllm has both.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium
 
-ENDS = {-1: "step limit", 1: "death", 2: "success"}  # NLE's and MiniHack's end_status
+ENDS = {1: "death", 2: "success"}  # NLE's and MiniHack's end_status; else it was cut off
 
 
 class Ends(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -20,6 +20,6 @@ class Ends(gymnasium.Wrapper[Any, Any, Any, Any]):
         """MiniHack's step."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         if terminated or truncated:
-            info["end"] = ENDS[int(info["end_status"])]
+            info["end"] = ENDS.get(int(info["end_status"]), "step limit")
             info["solved"] = float(info["end"] == "success")
         return observation, reward, terminated, truncated, info
