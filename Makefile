@@ -40,7 +40,7 @@ dataset: install  ## unpack the shipped dataset into motif_dataset
 reproduce: install  ## the experiment: six questions, 10 million frames a run; days on two cores, less with --subset; it resumes
 	$(PY) -m scripts.reproduce
 
-test: $(VENV)/installed-dev  ## run the tests but the slow ones: 5 to 7 minutes on 2 idle cores
+test: $(VENV)/installed-dev  ## run the tests but the slow ones: 5 to 10 minutes on 2 idle cores
 	$(PY) -m pytest -m "not slow"
 
 test-all: $(VENV)/installed-dev  ## run all tests, and see that they cover 90 % of the lines: some 20 minutes

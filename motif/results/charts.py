@@ -32,20 +32,26 @@ CURVES = {  # column of episodes.csv: title
     "xlvl": "Experience level at the end",
     "scout": "Glyphs explored",
     "length": "Steps of a game",
+    "solved": "Solved",
+    "achievements": "Achievements",
 }
 MOST_POINTS = 3000  # drawn for one run; the means are of all games
 
 
 def learning_curves(runs: Mapping[str, Episodes]) -> Figure:
-    """One small chart for each column; a dot for each game if there is one run only."""
-    with new_figure(12, 9) as figure:
-        for axes, (column, title) in zip(figure.subplots(4, 2).flat, CURVES.items()):
+    """One small chart for each column that a run has; dots for the games if there is one run."""
+    titles = {c: title for c, title in CURVES.items() if any(c in run for run in runs.values())}
+    rows = -(-len(titles) // 2)
+    with new_figure(12, 2.25 * rows) as figure:
+        for axes, (column, title) in zip(figure.subplots(rows, 2).flat, titles.items()):
             for color, (name, episodes) in zip(COLORS, runs.items()):
                 draw_curve(axes, episodes, column, color, plain_label(name), len(runs) == 1)
             axes.set_title(title)
         if len(runs) > 1:
             handles, labels = axes.get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside upper left", ncols=4)
+        for unused in figure.axes[len(titles) :]:
+            unused.remove()
         figure.supxlabel("environment steps", fontsize=10, color=SOFT)
     return figure
 

@@ -21,7 +21,7 @@ GAMES = 100  # a point of a curve is the mean of the last so many games that end
 POINTS = 100  # of a curve, evenly spaced in environment steps
 COLUMNS = (
     *("return", "extrinsic_return", "intrinsic_return", "length"),
-    *("score", "dlvl", "gold", "xlvl", "scout"),
+    *("score", "dlvl", "gold", "xlvl", "scout", "solved", "achievements"),
 )
 MACHINE = ("train_dir", "git_repo_name", "command_line", "cli_args")  # settings left out of JSON
 

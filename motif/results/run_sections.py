@@ -97,7 +97,8 @@ def signs(run: Run, incomes: Sequence[Income]) -> list[str]:
 def curves_section(runs: Sequence[Run]) -> Section:
     """Learning curves of all runs."""
     drawn = charts.learning_curves({run.name: run.episodes for run in runs})
-    rows = [_curve_row(run, column) for column in ("return", "dlvl") for run in runs]
+    told = [(column, run) for column in ("return", "dlvl", "solved") for run in runs]
+    rows = [_curve_row(run, column) for column, run in told if column in run.episodes]
     shown_curves = picture(drawn, "learning curves")
     body = fill("curves", picture=shown_curves, rows=rows, alone=len(runs) == 1)
     return Section("curves", "Learning curves", body)

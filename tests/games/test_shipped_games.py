@@ -26,7 +26,14 @@ from motif.play.rollout import play_to_end
 from motif.play.watchers import episode_row
 from motif.preference.label_set import load_preferences
 from motif.reward.checkpoint import load_reward_model
-from scripts import annotate_pairs_dataset, collect_pairs_dataset, main, train_reward, visualize
+from scripts import (
+    annotate_pairs_dataset,
+    collect_pairs_dataset,
+    main,
+    report,
+    train_reward,
+    visualize,
+)
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "games.md").read_text()
 EXTRAS = {"minihack": "minihack", "crafter": "crafter", "babyai": "minigrid"}
@@ -86,6 +93,7 @@ def test_all_stages_as_documented(name, tmp_path, monkeypatch, capsys):
     assert visualize.main([*line, "--record", str(tmp_path / "games")]) == 0
     assert film.stat().st_size > 1000
     assert "most frequent messages" in capsys.readouterr().out
+    assert report.main(["--run", str(run), "--output", str(tmp_path / "report.html")]) == 0
 
 
 def test_what_there_is_of_a_game(name):

@@ -148,3 +148,12 @@ def test_income_of_hostile_messages():
     assert "<b>" not in text and "&lt;b&gt;" in text
     assert "bumps into things" in text
     assert "30.0 %" in text and "70.0 %" in text
+
+
+def test_a_game_without_nethacks_columns_and_with_its_own_success():
+    few = {name: np.ones(100) for name in COLUMNS[:5]} | {"return": -UP, "solved": np.ones(100)}
+    config = {"game": "minihack", "root_env": "MiniHack-Room-5x5-v0", "llm_reward": 0.0}
+    run = Run("rooms", config, few)
+    body = curves_section([run]).body
+    assert "dungeon level" not in body and "): solved" in body
+    assert run.solved.all() and not Run("older", config, {"return": -UP}).solved.any()
