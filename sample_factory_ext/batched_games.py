@@ -16,6 +16,7 @@ from sample_factory.algo.utils.make_env import (
 )
 from torch import Tensor
 
+from motif.intrinsic.wrapper import IntrinsicReward, score_together
 from motif.types import AnyArray
 
 
@@ -57,6 +58,8 @@ class GameVector(SequentialVectorizeWrapper):
         """One step of each game; those that end begin anew."""
         results = [task.step(action) for task, action in zip(self._tasks, actions.tolist())]
         for layer in self._layers:
+            if isinstance(layer[0], IntrinsicReward):
+                score_together(layer, results)
             results = [wrapper.after(result) for wrapper, result in zip(layer, results)]
         rewards, infos = self.rew.numpy(), []
         terminations, truncations = self.terminated.numpy(), self.truncated.numpy()

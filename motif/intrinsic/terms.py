@@ -5,7 +5,8 @@ A term is one object for each environment, called with every observation before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,6 +67,14 @@ class MessageRewards(dict[bytes, float]):
             messages, rewards = known
             self.update(zip((row.tobytes() for row in messages), rewards.tolist()))
         self._limit = limit + len(self)
+
+    def fill(self, messages: Iterable[bytes]) -> None:
+        """Score those of ``messages`` that are new in one call, cheaper than one by one."""
+        missing = dict.fromkeys(message for message in messages if message not in self)
+        new = list(islice(missing, self._limit - len(self)))
+        if new:
+            rows = np.frombuffer(b"".join(new), np.uint8).reshape(len(new), -1)
+            self.update(zip(new, self._score(rows).tolist()))
 
     def __missing__(self, message: bytes) -> float:
         reward = float(self._score(np.frombuffer(message, np.uint8)[None])[0])

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from motif.intrinsic.terms import RewardTerm
+from motif.intrinsic.terms import MessageRewards, RewardTerm
 from motif.messages import encode
 from motif.types import StepResult
 
@@ -136,3 +136,19 @@ class IntrinsicReward(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._held = self.term.observe(message, observation)
         if self._bonus is not None:
             self._held_bonus = self._bonus.observe(message, observation)
+
+
+def score_together(games: Iterable[IntrinsicReward], results: Iterable[StepResult]) -> None:
+    """Have what is new among the messages of several games scored in one call of the model.
+
+    Args:
+        results: of a step of each game's task, which :meth:`IntrinsicReward.after` gets next.
+    """
+    new: dict[int, tuple[MessageRewards, list[bytes]]] = {}
+    for game, (observation, _, _, _, info) in zip(games, results):
+        rewards = getattr(game.term, "rewards", None)
+        if isinstance(rewards, MessageRewards):
+            _, messages = new.setdefault(id(rewards), (rewards, []))
+            messages.append(message_of(observation, info))
+    for rewards, messages in new.values():
+        rewards.fill(messages)

@@ -20,7 +20,12 @@ from motif.intrinsic.terms import (
     make_bonus,
     shape_intrinsic_reward,
 )
-from motif.intrinsic.wrapper import IntrinsicReward, combine_rewards, message_of
+from motif.intrinsic.wrapper import (
+    IntrinsicReward,
+    combine_rewards,
+    message_of,
+    score_together,
+)
 from motif.messages import encode
 
 RECIPE = {"extrinsic_reward": 0.1, "llm_reward": 0.1, "reward_scale": 0.1}
@@ -133,6 +138,24 @@ def test_the_memo_is_bounded_beyond_what_is_known():
     for text in ("a", "b", "c", "a", "b", "c", "c", "known"):
         assert rewards[raw(text)] == (1.0 if text == "known" else 0.0)
     assert scorer.asked == ["a", "b", "c", "c", "c"]
+
+
+def test_what_several_games_meet_first_is_scored_in_one_call():
+    calls = []
+
+    def score(messages_UC):
+        calls.append(len(messages_UC))
+        return messages_UC.astype(np.float32).sum(axis=1)
+
+    rewards = MessageRewards(score, limit=3)
+    games = [IntrinsicReward(gymnasium.Env(), LearntReward(rewards)) for _ in range(5)]
+    results = [({"message": text}, 0.0, False, False, {}) for text in ("a", "b", "a", "c", "d")]
+    score_together(games, results)
+    assert calls == [3] and len(rewards) == 3  # "d" is beyond the limit
+    paid = [game.after(game.after(r))[4]["intrinsic_reward"] for game, r in zip(games, results)]
+    assert paid == [97.0, 98.0, 97.0, 99.0, 100.0] and calls == [3, 1, 1]
+    score_together([IntrinsicReward(gymnasium.Env(), MessageCounts())], results[:1])
+    assert calls == [3, 1, 1]
 
 
 @given(st.binary(max_size=256))
