@@ -27,6 +27,7 @@ CHARACTERS = 256
 CELL_FEATURES, CELL_SCALE = 16, 0.3
 CHANNELS = (32, 64)  # of the convolutions, each of which halves the sides; further ones have 64
 SMALLEST_SIDE = 4
+LARGEST_SIDE = 32
 MAP_FEATURES, STATUS_FEATURES, MESSAGE_FEATURES = 128, 64, 64
 GRAM, BUCKETS = 3, 4096  # characters, and how many groups of them are told apart
 GRAM_SCALE = 0.1
@@ -67,20 +68,27 @@ class MessageGrams(nn.Module):
 
 
 class Pixels(nn.Module):
-    """Pictures (B, 3, H, W) of bytes to floats of 0 to 1."""
+    """Pictures (B, 3, H, W) of bytes to floats of 0 to 1, channels last."""
 
     def forward(self, picture: Tensor) -> Tensor:
         """Scale them."""
-        return picture.float() / 255
+        return picture.to(torch.float32, memory_format=torch.channels_last) / 255
 
 
 def _convolutions(cfg: RLSettings, channels: int, sides: tuple[int, int]) -> nn.Sequential:
-    """(B, ``channels``, *``sides``) to (B, 128): the sides are halved until 4 or less are left."""
+    """(B, ``channels``, *``sides``) to (B, 128): the sides are halved until 4 or less are left.
+
+    Large ones are divided by four first, with the kernel of the Atari networks (Mnih et al., 2015):
+    their second layer would be most of the work.
+    """
     layers: list[nn.Module] = []
     while max(sides) > SMALLEST_SIDE:
         out = CHANNELS[min(len(layers) // 2, len(CHANNELS) - 1)]
-        layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nonlinearity(cfg)]
-        channels, sides = out, (-(-sides[0] // 2), -(-sides[1] // 2))
+        kernel, stride = (8, 4) if min(sides) > LARGEST_SIDE else (3, 2)
+        padding = (kernel - stride + 1) // 2
+        layers += [nn.Conv2d(channels, out, kernel, stride, padding), nonlinearity(cfg)]
+        height, width = ((side + 2 * padding - kernel) // stride + 1 for side in sides)
+        channels, sides = out, (height, width)
     features = channels * sides[0] * sides[1]
     return nn.Sequential(
         *layers, nn.Flatten(), nn.Linear(features, MAP_FEATURES), nonlinearity(cfg)
@@ -103,7 +111,10 @@ class CompactEncoder(StatusEncoder):
             self.out_size += MAP_FEATURES
         if "picture" in self._reads:
             channels, height, width = cast(spaces.Box, obs_space["picture"]).shape
-            self.picture = MapLayers(Pixels(), _convolutions(cfg, channels, (height, width)))
+            convolutions = _convolutions(cfg, channels, (height, width))
+            # a quarter less time on a CPU
+            convolutions = convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.picture = MapLayers(Pixels(), convolutions)
             self.out_size += MAP_FEATURES
         if "blstats" in self._reads:
             self.status_head = nn.Sequential(
