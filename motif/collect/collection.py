@@ -24,6 +24,7 @@ from motif.file_lock import only_run
 from motif.pairs_dataset import PROVENANCE, read_provenance
 
 STAGING = ".collecting"
+FIRST_GAMES = 100  # one of which must be long enough for a side
 
 
 def collect(config: CollectionConfig, open_source: Callable[[], GameSource]) -> dict[str, Any]:
@@ -96,6 +97,12 @@ def _take_games(
             bar.update(min(len(game), wanted - bar.n))
             if sides >= needed:
                 break
+            if not sides and len(staging) == FIRST_GAMES:
+                shutil.rmtree(staging.folder)
+                raise DatasetError(
+                    f"none of the first {FIRST_GAMES} games has --seq_len {config.seq_len} steps; "
+                    "make it smaller, or --max_episode_steps larger"
+                )
     if sides < needed:
         shutil.rmtree(staging.folder)  # else another --num_pairs would be refused
         raise DatasetError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from motif.cli import command
 from motif.collect.collection import collect
-from motif.collect.settings import CollectionConfig
+from motif.collect.settings import MOST_STEPS, CollectionConfig
 from motif.collect.sources import GameSource, PlayedGames, open_task
 from motif.collect.ttyrec import TtyrecGames
 from motif.errors import CheckpointError, ConfigError
@@ -30,7 +30,7 @@ def open_source(config: CollectionConfig, load_policy: LoadPolicy) -> GameSource
     """
     if config.ttyrec:
         folders = [Path(folder) for folder in config.ttyrec]
-        return TtyrecGames(folders, config.max_episode_steps, config.seed)
+        return TtyrecGames(folders, config.max_episode_steps or MOST_STEPS, config.seed)
     game = find_game(config.game)
     env = open_task(game, config.task, config.max_episode_steps, config.caption)
     checkpoints = [load_policy(*run_and_steps(run)) for run in config.checkpoint]

@@ -15,6 +15,7 @@ from motif.pairs_dataset import ORIGIN
 OF_PLAYING = ("game", "caption", "policy", "checkpoint", "task", "device")  # not of recorded games
 # Not in a dataset's settings at the default, as in older datasets.
 LATER = ("game", "caption", "device")
+MOST_STEPS = 5000  # of a game, where nothing else ends it
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,10 @@ class CollectionConfig:
     )
     task: str = option("NetHackScore-v1", "Gymnasium id of the task that is played")
     seq_len: int = option(1, "observations on each side of a pair; 1 in the release")
-    max_episode_steps: int = option(
-        5000, "agent steps after which a game is ended; with --ttyrec, frames kept of a game"
+    max_episode_steps: int | None = option(
+        None,
+        "agent steps after which a game is ended (default: the task's own limit, at most 5,000, "
+        "as in NetHack); with --ttyrec, frames kept of a game (default: 5,000)",
     )
     seed: int = option(777, "of the games, the players and the sampling")
     sampling: Literal["uniform", "rare"] = option(
@@ -60,17 +63,20 @@ class CollectionConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.max_episode_steps is None and (self.ttyrec or self.game == ORIGIN["game"]):
+            object.__setattr__(self, "max_episode_steps", MOST_STEPS)  # NetHack's own limit
         for mistake in self._mistakes():
             raise ConfigError(mistake)
 
     def _mistakes(self) -> Iterator[str]:
         for name in ("num_pairs", "seq_len", "max_episode_steps", "candidates"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 yield f"--{name} must be at least 1, got {getattr(self, name)}"
         if self.seed < 0:
             yield f"--seed must not be negative, got {self.seed}"
-        if self.seq_len > self.max_episode_steps:
-            limit = f"--max_episode_steps {self.max_episode_steps}"
+        longest = self.max_episode_steps or MOST_STEPS
+        if self.seq_len > longest:
+            limit = f"--max_episode_steps {longest}"
             yield f"--seq_len {self.seq_len} is longer than any game ({limit})"
         for name in OF_PLAYING if self.ttyrec else ():
             if getattr(self, name) != getattr(type(self), name):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from motif.collect.games import RecordedGame, record_game
+from motif.collect.settings import MOST_STEPS
 from motif.games.game import GameAdapter, Player, check_task, open_game
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ class PlayedGames:
 
 
 def open_task(
-    game: GameAdapter, task: str, max_steps: int, caption: str = "message"
+    game: GameAdapter, task: str, max_steps: int | None, caption: str = "message"
 ) -> IntrinsicReward:
     """The task, with no reward but its own.
+
+    Args:
+        max_steps: of a game; None: the task's own limit, at most :data:`MOST_STEPS`.
 
     Raises:
         ConfigError: the game has no such task, or there are no such captions.
@@ -57,4 +61,8 @@ def open_task(
     env = open_game(game, task, caption, max_steps=max_steps)
     from motif.intrinsic.wrapper import IntrinsicReward
 
+    if max_steps is None:
+        from gymnasium.wrappers import TimeLimit  # type: ignore[attr-defined]
+
+        env = TimeLimit(env, MOST_STEPS)
     return IntrinsicReward(env, None)

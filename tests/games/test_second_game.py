@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rl_command import SERIAL, read_episodes, short_games, short_run
 
+from motif.collect.sources import open_task
 from motif.errors import ConfigError
 from motif.games.game import check_task, find_game
 from motif.pairs_dataset import PairsDataset, arrays_present
@@ -72,6 +74,24 @@ def test_it_is_collected_from_and_labelled_by_its_own_rules(dataset):
         == np.where(value[:, 0] == value[:, 1], 2, (value[:, 1] > value[:, 0]).astype(int)).tolist()
     )
     assert json.loads((dataset / "collection.json").read_text())["settings"]["game"] == GAME[1]
+
+
+def test_a_game_has_its_own_limit_or_the_one_that_is_asked_for(dataset, tmp_path, capsys):
+    longest = {str(dataset): 60, str(tmp_path / "own"): 50}
+    how = ["--task", "Coin-v0", "--num_pairs", "300", "--seed", "3", "--directory"]
+    assert collect_pairs_dataset.main([*GAME, *how, str(tmp_path / "own")]) == 0
+    for folder, limit in longest.items():
+        turns = np.load(Path(folder) / "info" / "turns.npy")
+        assert turns.max() == limit  # with the reset, without the step that ends a game
+    env = open_task(find_game(GAME[1]), "Coin-v0", None)
+    env.unwrapped.limit = 10_000
+    env.reset(seed=1)
+    ended = [any(env.step(0)[2:4]) for _ in range(5000)]
+    assert ended.index(True) == 4999
+    capsys.readouterr()
+    assert collect_pairs_dataset.main([*GAME, *how, str(tmp_path / "no"), "--seq_len", "51"]) == 2
+    assert "none of the first 100 games has --seq_len 51 steps" in capsys.readouterr().err
+    assert not (tmp_path / "no" / ".collecting").exists()
 
 
 def test_its_reward_is_learnt(reward):
