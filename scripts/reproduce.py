@@ -10,16 +10,19 @@ primary is the part of score to have more seeds of. The shipped dataset is unpac
 model trained for each label set that is asked about; then come the training runs, one seed of
 everything after the other; then all policies of a task play the same games. Each command is printed
 before it is run, what is done is kept, and the same command goes on where it was stopped; with more
---seeds or another --subset it adds to what is there. In the end: runs.csv (a row a run),
-summary.csv (means over seeds, with 95 % intervals over seeds and games), motif_results.pkl and
-figures.
+--seeds or another --subset it adds to what is there. Several machines can share the seeds: each
+takes its own (--first_seed 4 --seeds 2), and one that has the others' folders puts all together
+(--others FOLDER ...). In the end: runs.csv (a row a run), summary.csv (means over seeds, with 95 %
+intervals over seeds and games), motif_results.pkl and figures.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 from motif.cli import option, parse_config, run
@@ -134,6 +137,10 @@ class ReproduceConfig:
     dataset: Path | None = option(None, "a dataset with the label sets; default: the shipped one")
     frames: int = option(10_000_000, "environment steps of each training run")
     seeds: int = option(3, "training runs of each arm")
+    first_seed: int = option(1, "seed of the first of them; the next ones count on from it")
+    others: Sequence[Path] = option(
+        (), "folders of runs made elsewhere, for the same tables and figures", nargs="+", type=Path
+    )
     games: int = option(200, "games that each policy plays afterwards")
     agent_flags: str = option("", 'for every training run, as "--num_workers 16 --device gpu"')
     small: bool = option(False, "a trial of every stage, too short to learn anything")
@@ -149,6 +156,11 @@ class ReproduceConfig:
         for name in ("frames", "seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} {getattr(self, name)}: at least 1 is needed")
+        if self.first_seed < 0:
+            raise ConfigError(f"--first_seed {self.first_seed}: at least 0 is needed")
+        for other in self.others:
+            if not (other / "rl").is_dir():
+                raise ConfigError(f"--others {other}: there is no folder rl with runs in it")
 
 
 @dataclass(frozen=True)
@@ -164,18 +176,37 @@ class Planned:
         """Its folder's."""
         return f"{self.task}_{self.arm}_{self.seed}"
 
+    @classmethod
+    def named(cls, name: str) -> Planned | None:
+        """The run whose folder has this name; None if it is no run's."""
+        match = re.fullmatch(r"([^_]+)_(.+)_(\d+)", name)
+        return cls(match[1], match[2], int(match[3])) if match else None
+
 
 def planned_runs(config: ReproduceConfig) -> list[Planned]:
     """Every training run once, one seed of all arms after the other."""
     every = [
         Planned(task, arm, seed)
-        for seed in range(1, config.seeds + 1)
+        for seed in range(config.first_seed, config.first_seed + config.seeds)
         for tasks, arms in (QUESTIONS[question] for question in config.subset)
         for task in tasks
         for arm in arms
         if arm in (config.arms or arms)
     ]
     return list(dict.fromkeys(every))
+
+
+def compared_runs(config: ReproduceConfig) -> dict[Planned, Path]:
+    """The folder ``rl`` that each run is in: those of this plan, and other seeds made elsewhere."""
+    runs = dict.fromkeys(planned_runs(config), config.directory / "rl")
+    place = {asked: n for n, asked in enumerate(dict.fromkeys((one.task, one.arm) for one in runs))}
+    for other in config.others:
+        for path in (other / "rl").iterdir():
+            one = Planned.named(path.name)
+            if one and (one.task, one.arm) in place and (path / "episodes.csv").is_file():
+                runs.setdefault(one, path.parent)
+    order = sorted(runs, key=lambda one: (place[one.task, one.arm], one.seed))
+    return {one: runs[one] for one in order}
 
 
 def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
@@ -201,17 +232,13 @@ def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
         words = {**where, **asdict(one), "name": one.name}
         yield Stage.row(one.name, line + SMALL_AGENT * small, made, words)
     for task in dict.fromkeys(one.task for one in runs):
-        players = " ".join(_folder(root, one) for one in runs if one.task == task)
+        players = " ".join(str(root / "rl" / one.name) for one in runs if one.task == task)
         made = root / "evaluation" / task / GAMES
         words = {**where, "task": task}
         yield Stage.row(f"evaluate_{task}", f"{EVALUATE} {players}", made, words, True)
-    compared = "".join(f" {one.arm}={_folder(root, one)}" for one in runs)
+    compared = "".join(f" {one.arm}={rl / one.name}" for one, rl in compared_runs(config).items())
     yield Stage.row("curves", CURVES + compared, root / "motif_results.pkl", where, True)
     yield Stage.row("plots", PLOTS, root / "plots", where, True)
-
-
-def _folder(root: Path, one: Planned) -> str:
-    return str(root / "rl" / one.name)
 
 
 def reproduce(config: ReproduceConfig) -> int:
@@ -226,10 +253,7 @@ def reproduce(config: ReproduceConfig) -> int:
 def write_tables(config: ReproduceConfig) -> None:
     """``runs.csv``, ``summary.csv``, and for each question and task a figure of its arms."""
     root = config.directory
-    games: dict[Planned, Games] = {}
-    for one in planned_runs(config):
-        rows = list(read_games(root / "evaluation" / one.task / GAMES))
-        games[one] = games_of(rows, _folder(root, one))
+    games = {one: _games(rl.parent, one) for one, rl in compared_runs(config).items()}
     runs = [
         {**asdict(one), **{name: round(mean, 4) for name, mean in means(played).items()}}
         for one, played in games.items()
@@ -252,6 +276,15 @@ def write_tables(config: ReproduceConfig) -> None:
             if shown:
                 draw_players(root / "plots" / f"{question}_{task}.png", {"players": shown})
     print(f"written to {root}: runs.csv, summary.csv, plots, motif_results.pkl")
+
+
+def _games(root: Path, one: Planned) -> Games:
+    """Those of its evaluation, in which it goes by the path that it then had."""
+    path = root / "evaluation" / one.task / GAMES
+    for player, rows in groupby(read_games(path), key=lambda row: row["player"]):
+        if Path(player).name == one.name:
+            return games_of(list(rows), player)
+    raise ConfigError(f"{path} has no games of {one.name}; scripts.reproduce makes it there")
 
 
 def _shown(summary: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

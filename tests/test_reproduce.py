@@ -13,10 +13,21 @@ from motif import pipeline
 from motif.errors import ConfigError
 from motif.file_lock import only_run
 from motif.pipeline import Stage
+from motif.play.games_file import append_rows
 from motif.results.experiment import interval_over_seeds, over_seeds
 from motif.results.results_file import read_results
 from scripts import reproduce
-from scripts.reproduce import ARMS, LABELS, QUESTIONS, ReproduceConfig, make_stages, planned_runs
+from scripts.reproduce import (
+    ARMS,
+    LABELS,
+    QUESTIONS,
+    Planned,
+    ReproduceConfig,
+    compared_runs,
+    make_stages,
+    planned_runs,
+    write_tables,
+)
 
 COMPARED = ("extrinsic_only", "motif", "intrinsic_only")
 
@@ -41,6 +52,50 @@ def test_a_run_that_two_questions_ask_about_is_trained_once():
 def test_some_arms_of_a_question():
     runs = planned_runs(ReproduceConfig(subset=("score", "judges"), arms=("counts", "motif")))
     assert [one.arm for one in runs] == ["motif", "counts"] * 3
+
+
+def test_seeds_made_elsewhere_count_in_tables_and_curves(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    score, arms = "NetHackScore-v1", ("extrinsic_only", "motif")
+    seeds = {here: (4,), there: (1, 2, 4)}  # the fourth is this plan's own
+    for root, own in seeds.items():
+        rows = []
+        for one in (Planned(score, arm, seed) for seed in own for arm in arms):
+            folder = root / "rl" / one.name
+            folder.mkdir(parents=True)
+            (folder / "episodes.csv").touch()
+            value = one.seed + 10 * (one.arm == "motif") + 100 * (root == here)
+            rows += [
+                {"player": f"x/{one.name}", "number": n, "score": value, "gold": 0}
+                | {"kills a monster": 1, "length": 100, "return": value}
+                for n in range(3)
+            ]
+        for other in ("notes", "NetHackScore-v1_counts_1", "NetHackScore-v1_motif_9"):
+            (root / "rl" / other).mkdir()
+        (root / "evaluation" / score).mkdir(parents=True)
+        append_rows(root / "evaluation" / score / "games.csv", rows)
+    flags = {"subset": ("primary",), "arms": arms, "seeds": 1, "first_seed": 4}
+    config = ReproduceConfig(here, **flags, others=(there,))
+    assert [one.seed for one in planned_runs(config)] == [4, 4]
+    compared = commands(config)["curves"].partition(" --run ")[2].split()
+    assert compared == [
+        f"{arm}={root}/rl/{score}_{arm}_{seed}"
+        for arm in arms
+        for root, seed in ((there, 1), (there, 2), (here, 4))
+    ]
+    assert f"{there}/rl" not in commands(config)[f"evaluate_{score}"]
+    write_tables(config)
+    with (here / "runs.csv").open() as file:
+        found = [(row["arm"], row["seed"], float(row["score"])) for row in csv.DictReader(file)]
+    assert found == [
+        *(("extrinsic_only", "1", 1.0), ("extrinsic_only", "2", 2.0)),
+        *(("extrinsic_only", "4", 104.0), ("motif", "1", 11.0), ("motif", "2", 12.0)),
+        ("motif", "4", 114.0),
+    ]
+    (there / "evaluation" / score / "games.csv").unlink()
+    with pytest.raises(ConfigError, match=r"games.csv has no games of .*_extrinsic_only_1; "):
+        write_tables(config)
+    assert list(compared_runs(config).values()).count(there / "rl") == 4
 
 
 def commands(config: ReproduceConfig) -> dict[str, str]:
@@ -92,6 +147,8 @@ def test_flags_for_every_run_come_last(tmp_path):
         ("--subset scores", "--subset scores: there are score, sparse, judges, labels"),
         ("--seeds 0", "--seeds 0: at least 1 is needed"),
         ("--frames 0", "--frames 0: at least 1 is needed"),
+        ("--first_seed -1", "--first_seed -1: at least 0 is needed"),
+        ("--others nowhere", "--others nowhere: there is no folder rl with runs in it"),
         ("--subset sparse --arms e3b", "--arms e3b: these questions have extrinsic_only, motif"),
     ],
 )
