@@ -34,6 +34,8 @@ from motif.reward.checkpoint import LoadedReward, load_reward_model
 from motif.types import AnyArray, MessageArray, StepResult
 from sample_factory_ext.settings import RLSettings
 
+_Cut = tuple[float, float | None]  # the threshold's quantile, and its value if that is given
+
 
 class EpisodeSummary(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Reports, as an episode ends, what Sample Factory and ``episodes.csv`` keep of it.
@@ -103,13 +105,13 @@ def check_reward(cfg: RLSettings) -> None:
         expected = {name: getattr(cfg, name) for name in names if getattr(cfg, name) is not None}
         expected |= {name: getattr(cfg, name) for name in ORIGIN}
         loaded = load_message_reward(cfg.reward_dir, cfg.checkpoint_num, expected)
-        loaded.threshold(cfg.eps_threshold_quantile)
+        loaded.threshold(*_cut(cfg))
         if cfg.online:
             check_start(loaded, cfg.online)
 
 
 def _read_reward(
-    reward_dir: str, checkpoint_num: int, quantile: float, normalised: bool, *of: str
+    reward_dir: str, checkpoint_num: int, cut: _Cut, normalised: bool, *of: str
 ) -> tuple[MessageRewards, float]:
     """The reward of each message, and the threshold.
 
@@ -126,7 +128,7 @@ def _read_reward(
         return loaded.score(messages_UC) * scale + offset
 
     known = loaded.train_messages, loaded.train_rewards * scale + offset
-    return MessageRewards(score, known), loaded.threshold(quantile, normalised=normalised)
+    return MessageRewards(score, known), loaded.threshold(*cut, normalised=normalised)
 
 
 _shared_reward = lru_cache(maxsize=1)(_read_reward)  # one memo for all environments of a process
@@ -189,8 +191,12 @@ def _reward_settings(cfg: RLSettings) -> tuple[Any, ...]:
     return cfg.reward_dir, cfg.checkpoint_num, *_shaping(cfg)
 
 
+def _cut(cfg: RLSettings) -> _Cut:
+    return cfg.eps_threshold_quantile, cfg.eps_threshold_value
+
+
 def _shaping(cfg: RLSettings) -> tuple[Any, ...]:
-    return cfg.eps_threshold_quantile, cfg.rew_norm, cfg.game, cfg.caption
+    return _cut(cfg), cfg.rew_norm, cfg.game, cfg.caption
 
 
 def add_intrinsic_reward(env: gymnasium.Env[Any, Any], cfg: RLSettings) -> IntrinsicReward:

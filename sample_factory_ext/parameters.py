@@ -191,6 +191,8 @@ def _wrong_numbers(cfg: RLSettings) -> Iterator[str]:
     for name in ("bonus_reward", "noveld_alpha"):
         if not 0 <= getattr(cfg, name) < math.inf:
             yield f"--{name} {getattr(cfg, name)}: a number, 0 or more"
+    if cfg.eps_threshold_value is not None and not math.isfinite(cfg.eps_threshold_value):
+        yield f"--eps_threshold_value {cfg.eps_threshold_value}: a number is needed"
     if not cfg.picture_scale > 0:
         yield f"--obs_scale {cfg.picture_scale}: it must be more than 0"
     if not cfg.extrinsic_clip > 0:

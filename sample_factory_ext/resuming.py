@@ -31,7 +31,7 @@ BONUS = ("bonus", "rnd_features", "e3b_features")  # where it is a trained one
 LEARNT = (
     "root_env online reward_model llm_reward bonus bonus_reward bonus_learning_rate noveld_alpha "
     "noveld_visits e3b_ridge extrinsic_reward extrinsic_scale extrinsic_clip beta_count_exponent "
-    "eps_threshold_quantile rew_norm picture_scale gamma "
+    "eps_threshold_quantile eps_threshold_value rew_norm picture_scale gamma "
     "gae_lambda learning_rate lr_schedule lr_schedule_kl_threshold lr_adaptive_min "
     "lr_adaptive_max max_grad_norm batch_size num_batches_per_epoch num_epochs rollout "
     "shuffle_minibatches exploration_loss exploration_loss_coeff value_loss_coeff kl_loss_coeff "

@@ -55,6 +55,9 @@ class MotifSettings:
     eps_threshold_quantile: float = option(
         0.5, "messages at or below this quantile are worth nothing"
     )
+    eps_threshold_value: float | None = option(
+        None, "… at or below this normalised reward, instead of a quantile's"
+    )
     rew_norm: bool = option(True, "subtract the reward's mean, divide by its deviation")
     checkpoint_num: int = option(0, "iteration of the reward checkpoint; 0: the last one")
     picture_scale: float = option(1.0, "(--obs_scale) the picture's pixels are divided by this")

@@ -38,6 +38,7 @@ RATED = "Qwen2.5-Coder-1.5B-Instruct_msg_{}_rating"
 LABELS = {  # name of a reward model → the label set that it learns from, and flags
     "llm": RATED.format("defaultgoal"),
     "rules": "rules_msg_defaultgoal",
+    "gold_rules": "rules_msg_gold",
     "small": "Qwen2.5-Coder-0.5B-Instruct_msg_defaultgoal_rating",
     "smallest": "SmolLM2-135M-Instruct_msg_defaultgoal_rating",
     "reworded": f"{RATED.format('defaultgoal')}_reworded",
@@ -64,6 +65,7 @@ class Arm:
 
 BONUS = "--bonus {} --bonus_reward {}"
 QUANTILE = "--eps_threshold_quantile {}"
+VALUE = "--eps_threshold_value {}"
 LABEL_CHANGES = ("reworded", "zeroknowledge", "tenth", "turned")
 ARMS = {
     "extrinsic_only": Arm(True),
@@ -76,6 +78,9 @@ ARMS = {
     **{f"motif_{name}": Arm(True, name) for name in ("small", "smallest", "rules", *LABEL_CHANGES)},
     **{f"{goal}_only": Arm(False, goal) for goal in ("gold", "combat", "stairs")},
     **{f"{goal}_only_0.95": Arm(False, goal, QUANTILE.format(0.95)) for goal in ("gold", "combat")},
+    # Above these values lie the taking of gold alone, and "You descend the stairs." alone.
+    "gold_only_rules_1.5": Arm(False, "gold_rules", VALUE.format(1.5)),
+    "stairs_only_2.3": Arm(False, "stairs", VALUE.format(2.3)),
     # Of two values for a flag the last one counts.
     **{f"llm_reward_{x}": Arm(True, "llm", f"--llm_reward {x}") for x in (0.03, 0.3, 1.0)},
     **{f"quantile_{x}": Arm(True, "llm", QUANTILE.format(x)) for x in (0.2, 0.8, 0.95)},

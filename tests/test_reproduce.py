@@ -43,9 +43,9 @@ def test_every_question_asks_about_known_arms_and_every_arm_is_asked_about():
 def test_a_run_that_two_questions_ask_about_is_trained_once():
     config = ReproduceConfig(subset=("score", "judges", "labels", "steering"), seeds=2)
     runs = planned_runs(config)
-    assert len({one.name for one in runs}) == len(runs) == 2 * (7 + 7 + 5)
+    assert len({one.name for one in runs}) == len(runs) == 2 * (7 + 7 + 7)
     first = [one.arm for one in runs if one.seed == 1]
-    assert first == [one.arm for one in runs if one.seed == 2] == [one.arm for one in runs[:19]]
+    assert first == [one.arm for one in runs if one.seed == 2] == [one.arm for one in runs[:21]]
     assert tuple(first[:3]) == COMPARED
 
 

@@ -94,7 +94,7 @@ def parts_scatter(runs: Mapping[str, Episodes], first: str, second: str) -> Figu
     return figure
 
 
-def reward_histogram(rewards_U: FloatArray, threshold: float, quantile: float) -> Figure:
+def reward_histogram(rewards_U: FloatArray, threshold: float, quantile: float | None) -> Figure:
     """Rewards of distinct messages; those at or below the threshold pay nothing."""
     with new_figure(6, 3.4) as figure:
         axes = figure.subplots()
@@ -103,7 +103,8 @@ def reward_histogram(rewards_U: FloatArray, threshold: float, quantile: float) -
         axes.hist(rewards_U[barred], bins, color=PALE, label="pays nothing")
         axes.hist(rewards_U[~barred], bins, color=COLORS[0], label="pays")
         if np.isfinite(threshold):
-            label = f"threshold {threshold:.2f} (quantile {quantile:g})"
+            at = "" if quantile is None else f" (quantile {quantile:g})"
+            label = f"threshold {threshold:.2f}{at}"
             axes.axvline(threshold, color=SOFT, linestyle="--", linewidth=1.2, label=label)
         axes.set(xlabel="normalised reward", ylabel="distinct messages")
         figure.legend(loc="outside upper left", ncols=3, fontsize=9)

@@ -36,7 +36,7 @@ class RewardView:
     mean: float  # of the raw reward: raw = normalised * deviation + mean
     deviation: float
     threshold: float  # normalised; minus infinity for none
-    quantile: float
+    quantile: float | None  # that it is at, if it was given by one
     counts_U: NDArray[np.int64] | None = None  # times each is in the dataset
 
 

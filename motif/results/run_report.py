@@ -112,6 +112,7 @@ def _reward_views(
             "dataset: --dataset DIR"
         )
     quantile = float(main_run.config.get("eps_threshold_quantile", 0.5))
+    value = main_run.config.get("eps_threshold_value")
     views = [
         RewardView(
             name=Path(folder).name,
@@ -120,8 +121,8 @@ def _reward_views(
             rewards_U=model.score(distinct).astype(np.float64),
             mean=model.mean,
             deviation=model.variance**0.5,
-            threshold=model.threshold(quantile),
-            quantile=quantile,
+            threshold=model.threshold(quantile, value),
+            quantile=quantile if value is None else None,
             counts_U=counts,
         )
         for folder, model in zip(folders, loaded)

@@ -96,22 +96,33 @@ class LoadedReward:
                 heads_UK[part] = self.model.heads(messages, status).cpu()
         return heads_UK
 
-    def threshold(self, quantile: float, *, normalised: bool = True) -> float:
+    def threshold(
+        self, quantile: float, value: float | None = None, *, normalised: bool = True
+    ) -> float:
         """The reward at ``quantile``, which must be a stored one; 0: minus infinity, no threshold.
+
+        Args:
+            value: the threshold itself, in deviations, instead of a quantile's.
+            normalised: whether it is for rewards in deviations, or for raw ones.
 
         In the rewards' own precision: the median is often the reward of one message, which it bars.
         Rewards of 0 and 1 need none.
         """
-        if quantile == 0:
+        if quantile == 0 and value is None:
             return -np.inf
         if self.kind != RANKING:
             return 0.0
+        if value is None:
+            value = self._at(quantile)
+        threshold = np.float32(value)
+        if not normalised:
+            threshold = threshold * np.float32(self.variance**0.5) + np.float32(self.mean)
+        return float(threshold)
+
+    def _at(self, quantile: float) -> float:
         for level, value in self.quantiles.items():
             if abs(level - quantile) < 1e-9:
-                threshold = np.float32(value)
-                if not normalised:
-                    threshold = threshold * np.float32(self.variance**0.5) + np.float32(self.mean)
-                return float(threshold)
+                return value
         stored = ", ".join(f"{level:.2f}" for level in self.quantiles)
         raise CheckpointError(
             f"--eps_threshold_quantile {quantile}: {self.path} stores the quantiles {stored}; "

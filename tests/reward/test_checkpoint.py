@@ -103,6 +103,7 @@ def test_threshold(run_folder):
     assert loaded.threshold(0.95) == 9.5
     assert loaded.threshold(0.3) == pytest.approx(3.0)
     assert loaded.threshold(0) == loaded.threshold(0, normalised=False) == -np.inf
+    assert loaded.threshold(0, -1.5) == loaded.threshold(0.33, -1.5) == -1.5
 
 
 def test_the_threshold_bars_the_one_message_whose_reward_it_is(run_folder):

@@ -13,7 +13,13 @@ from motif.games.nethack.adapter import NetHack
 from motif.games.nethack.observations import COMPACT_SPACE
 from motif.messages import encode
 from motif.reward.checkpoint import load_reward_model
-from sample_factory_ext.environment import EpisodeSummary, _shared_reward, check_reward, make_env
+from sample_factory_ext.environment import (
+    EpisodeSummary,
+    _shared_reward,
+    check_reward,
+    make_env,
+    message_rewards,
+)
 from sample_factory_ext.parameters import ENVIRONMENT, parse_rl_args
 from sample_factory_ext.train import prepare
 
@@ -26,9 +32,9 @@ def settings(reward_folder, *flags):
     return parse_rl_args([*rewards, "--reward_scale", "0.1", "--extrinsic_reward", "0.5", *flags])
 
 
-def passing(reward_folder, quantile, normalised):
+def passing(reward_folder, quantile, normalised, value=None):
     """The training messages whose reward is above the threshold."""
-    rewards, threshold = _shared_reward(str(reward_folder), 0, quantile, normalised)
+    rewards, threshold = _shared_reward(str(reward_folder), 0, (quantile, value), normalised)
     messages = load_reward_model(reward_folder).train_messages
     return {row.tobytes() for row in messages if rewards[row.tobytes()] > threshold}
 
@@ -42,7 +48,7 @@ def test_no_reward_model_without_intrinsic_reward(tmp_path):
 
 
 def test_the_rewards_are_the_models_and_training_messages_are_known(reward_folder):
-    rewards, threshold = _shared_reward(str(reward_folder), 0, 0.5, True)
+    rewards, threshold = _shared_reward(str(reward_folder), 0, (0.5, None), True)
     loaded = load_reward_model(reward_folder)
     assert threshold == pytest.approx(loaded.quantiles[0.5])
     new = encode("You hear the howling of the CwnAnnwn... \xff")
@@ -75,7 +81,7 @@ def test_quantile_0_is_no_threshold(reward_folder):
 
 
 def test_raw_rewards_are_the_models_output(reward_folder):
-    rewards, _ = _shared_reward(str(reward_folder), 0, 0.5, False)
+    rewards, _ = _shared_reward(str(reward_folder), 0, (0.5, None), False)
     loaded = load_reward_model(reward_folder)
     message = encode("You kill the newt!")
     raw = loaded.model(torch.from_numpy(message)[None]).item()
@@ -95,6 +101,16 @@ def test_raw_rewards_are_the_models_output(reward_folder):
 def test_a_reward_model_that_does_not_fit(reward_folder, flags, message):
     with pytest.raises(CheckpointError, match=message):
         check_reward(settings(reward_folder, *flags.split()))
+
+
+def test_a_threshold_by_value_is_taken_instead_of_a_quantiles(reward_folder):
+    cfg = settings(reward_folder, "--eps_threshold_value", "1.25")
+    check_reward(cfg)
+    _, threshold = message_rewards(cfg)
+    assert threshold == 1.25
+    above = passing(reward_folder, 0.5, True, value=1.25)
+    assert above == passing(reward_folder, 0.33, False, value=1.25)
+    assert above < passing(reward_folder, 0.5, True)
 
 
 def test_a_reward_model_of_the_status_is_refused(reward_folder, monkeypatch):

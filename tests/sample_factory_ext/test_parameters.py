@@ -338,6 +338,7 @@ def test_true_is_true(text):
         ("--keep_checkpoints 0", "--keep_checkpoints 0: at least 1"),
         ("--num_minibatches_to_accumulate 0", "--num_batches_to_accumulate 0: at least 1"),
         ("--obs_scale 0", r"--obs_scale 0\.0: it must be more than 0"),
+        ("--eps_threshold_value nan", "--eps_threshold_value nan: a number is needed"),
         ("--reward_clip -1", r"--reward_clip -1\.0: it must be more than 0"),
         ("--algo DQN", "--algo DQN: only APPO"),
         ("--env doom", "--env doom: the one there is is nle_fixed_eat_action"),
