@@ -115,7 +115,7 @@ REWARD = (
 AGENT = (  # the compact policy, the same settings for every arm
     "main --algo APPO --env nle_fixed_eat_action --encoder_custom nle_compact_encoder "
     "--hidden_size 256 --learning_rate 3e-4 --num_workers 2 --num_envs_per_worker 32 "
-    "--batch_size 1024 "
+    "--worker_num_splits 1 --batch_size 1024 "
     "--reward_scale 0.1 --obs_scale 255.0 --beta_count_exponent 3 --eps_threshold_quantile 0.5 "
     "--save_every_steps 1000000 --keep_checkpoints 20 --root_env {task} "
     "--train_for_env_steps {frames} --seed {seed} --train_dir {root}/rl --experiment {name}"
