@@ -37,7 +37,7 @@ quickstart: install  ## dataset, labels, reward, agent: 5 to 8 minutes on 2 core
 dataset: install  ## unpack the shipped dataset into motif_dataset
 	$(PY) -m scripts.unpack_dataset
 
-reproduce: install  ## the experiment: six questions, 10 million frames a run; days on two cores, less with --subset; it resumes
+reproduce: install  ## the experiment: seven questions, 10 million frames a run; days on two cores, less with --subset; it resumes
 	$(PY) -m scripts.reproduce
 
 test: $(VENV)/installed-dev  ## run the tests but the slow ones: 5 to 10 minutes on 2 idle cores

@@ -5,15 +5,15 @@
     python -m scripts.reproduce --subset score --arms motif counts
     python -m scripts.reproduce --directory runs/trial --small True
 
-Six questions (docs/experiment.md has the plan): score, sparse, judges, labels, steering, balance;
-primary is the part of score to have more seeds of. The shipped dataset is unpacked and a reward
-model trained for each label set that is asked about; then come the training runs, one seed of
-everything after the other; then all policies of a task play the same games. Each command is printed
-before it is run, what is done is kept, and the same command goes on where it was stopped; with more
---seeds or another --subset it adds to what is there. Several machines can share the seeds: each
-takes its own (--first_seed 4 --seeds 2), and one that has the others' folders puts all together
-(--others FOLDER ...). In the end: runs.csv (a row a run), summary.csv (means over seeds, with 95 %
-intervals over seeds and games), motif_results.pkl and figures.
+Seven questions (docs/experiment.md has the plan): score, sparse, judges, labels, steering, balance,
+online; primary is the part of score to have more seeds of. The shipped dataset is unpacked and a
+reward model trained for each label set that is asked about; then come the training runs, one seed
+of everything after the other; then all policies of a task play the same games. Each command is
+printed before it is run, what is done is kept, and the same command goes on where it was stopped;
+with more --seeds or another --subset it adds to what is there. Several machines can share the
+seeds: each takes its own (--first_seed 4 --seeds 2), and one that has the others' folders puts all
+together (--others FOLDER ...). In the end: runs.csv (a row a run), summary.csv (means over seeds,
+with 95 % intervals over seeds and games), motif_results.pkl and figures.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Arm:
 BONUS = "--bonus {} --bonus_reward {}"
 QUANTILE = "--eps_threshold_quantile {}"
 VALUE = "--eps_threshold_value {}"
+ONLINE = "--online ranking"
 LABEL_CHANGES = ("reworded", "zeroknowledge", "tenth", "turned")
 ARMS = {
     "extrinsic_only": Arm(True),
@@ -85,6 +86,7 @@ ARMS = {
     **{f"llm_reward_{x}": Arm(True, "llm", f"--llm_reward {x}") for x in (0.03, 0.3, 1.0)},
     **{f"quantile_{x}": Arm(True, "llm", QUANTILE.format(x)) for x in (0.2, 0.8, 0.95)},
     **{f"exponent_{x}": Arm(True, "llm", f"--beta_count_exponent {x}") for x in (0, 1)},
+    "online": Arm(True, "", f"--llm_reward 0.1 {ONLINE}"),
 }
 MAIN = ("extrinsic_only", "motif", "intrinsic_only")
 SPARSE = ("Staircase", "StaircaseLvl3", "StaircaseLvl3Continual", "Oracle", "OracleSober")
@@ -98,6 +100,7 @@ QUESTIONS: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # tasks, arms
         ("intrinsic_only", *(n for n in ARMS if n[:4] in ("gold", "comb", "stai"))),
     ),
     "balance": ((SCORE,), ("motif", *(n for n in ARMS if n[:4] in ("llm_", "quan", "expo")))),
+    "online": ((SCORE,), ("extrinsic_only", "motif_rules", "motif_small", "online")),
     "primary": ((SCORE,), MAIN),  # of the score's arms those to have more --seeds of
 }
 MEASURES = (
@@ -148,6 +151,7 @@ class ReproduceConfig:
     )
     games: int = option(200, "games that each policy plays afterwards")
     agent_flags: str = option("", 'for every training run, as "--num_workers 16 --device gpu"')
+    judge: str = option("--annotator-type rules", "flags of stage 1 for labels made while training")
     small: bool = option(False, "a trial of every stage, too short to learn anything")
 
     def __post_init__(self) -> None:
@@ -232,7 +236,8 @@ def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
         made = root / "reward" / reward / "val_metrics.csv"
         yield Stage.row(f"reward_{reward}", REWARD + learns + SMALL_REWARD * small, made, words)
     for one in runs:
-        line = AGENT + ARMS[one.arm].line(one.task) + f" {config.agent_flags}"
+        line = AGENT + ARMS[one.arm].line(one.task)
+        line += f" {config.judge if ONLINE in line else ''} {config.agent_flags}"
         made = root / "rl" / one.name / "episodes.csv"
         words = {**where, **asdict(one), "name": one.name}
         yield Stage.row(one.name, line + SMALL_AGENT * small, made, words)

@@ -128,6 +128,18 @@ def test_flags_of_labels_are_flags(tmp_path):
     assert made["reward_tenth"].endswith("_msg_defaultgoal_rating --label_share 0.1")
 
 
+def test_labels_made_while_training_are_of_the_judge_that_is_named(tmp_path):
+    judge = "--backend llamacpp --model judge.gguf --answer-mode rating"
+    made = commands(ReproduceConfig(tmp_path, ("online",), judge=judge, agent_flags="--device cpu"))
+    assert made["NetHackScore-v1_online_1"].endswith(
+        f" --llm_reward 0.0 --llm_reward 0.1 --online ranking {judge} --device cpu"
+    )
+    assert [name for name, line in made.items() if judge in line] == [
+        f"NetHackScore-v1_online_{seed}" for seed in (1, 2, 3)
+    ]
+    assert list(made)[1:3] == ["reward_rules", "reward_small"]
+
+
 def test_a_given_dataset_is_neither_unpacked_nor_labelled(tmp_path):
     config = ReproduceConfig(tmp_path, ("labels",), dataset=tmp_path / "mine")
     first, *_ = commands(config).items()
