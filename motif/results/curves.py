@@ -110,13 +110,19 @@ def write_curve(folder: Path, curve: Curve) -> Path:
     """``<task>/<method>_seed<seed>.csv``, and beside it a JSON of settings and commit."""
     path = folder / f"{curve.file_name}.csv"
     write_csv(path, list(curve.columns), zip(*curve.columns.values()))
-    config = {name: value for name, value in curve.config.items() if name not in MACHINE}
-    if config.get("reward_dir"):
-        config["reward_dir"] = Path(config["reward_dir"]).name
+    config = {
+        name: Path(value).name if _is_place(name, value) else value
+        for name, value in curve.config.items()
+        if name not in MACHINE
+    }
     commit = config.pop("git_hash", None)
     about = {"commit": commit, "games_in_a_point": GAMES, "config": config}
     write_json(path.with_suffix(".json"), about)
     return path
+
+
+def _is_place(name: str, value: Any) -> bool:
+    return isinstance(value, str) and (name == "reward_dir" or Path(value).is_absolute())
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Any) -> None:

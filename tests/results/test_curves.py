@@ -52,13 +52,19 @@ def test_a_seed_twice():
 
 
 def test_csv_and_settings_without_the_machine(tmp_path):
-    config = {"git_hash": "abc", "train_dir": "/home/me", "reward_dir": "/home/me/gold", "lr": 1}
+    config = {"git_hash": "abc", "train_dir": "/home/me", "reward_dir": "rewards/gold", "lr": 1}
+    config |= {"model": "/home/me/judge.gguf", "prompt": "a/b"}
     path = write_curve(tmp_path, curve_of(**config))
     assert path == tmp_path / "NetHackScore-v1/motif_seed1.csv"
     assert list(csv.reader(path.open())) == [["timesteps", "return"], ["10", "0.5"]]
     about = json.loads(path.with_suffix(".json").read_text())
     assert about["commit"] == "abc"
-    assert about["config"] == {"reward_dir": "gold", "lr": 1}
+    assert about["config"] == {
+        "reward_dir": "gold",
+        "lr": 1,
+        "model": "judge.gguf",
+        "prompt": "a/b",
+    }
 
 
 def test_a_run_folder_with_and_without_a_name(tmp_path):
