@@ -64,10 +64,10 @@ STAGES = {  # the command of each, and what it makes
         "main --reward_dir {root}/reward_saving_dir/standard_reward --train_dir "
         "{root}/rl_saving_dir --experiment standard_motif --algo APPO --env nle_fixed_eat_action "
         "--encoder_custom nle_compact_encoder --hidden_size 256 --learning_rate 3e-4 "
-        "--root_env NetHackScore-v1 --num_workers 2 --num_envs_per_worker 16 --batch_size 1024 "
-        "--train_for_env_steps 400000 --reward_scale 0.1 --obs_scale 255.0 --extrinsic_reward 1.0 "
-        "--llm_reward 0.1 --beta_count_exponent 3 --eps_threshold_quantile 0.5 "
-        "--save_every_steps 50000 --keep_checkpoints 2 --seed 777",
+        "--root_env NetHackScore-v1 --num_workers 2 --num_envs_per_worker 16 --worker_num_splits 1 "
+        "--batch_size 1024 --train_for_env_steps 400000 --reward_scale 0.1 --obs_scale 255.0 "
+        "--extrinsic_reward 1.0 --llm_reward 0.1 --beta_count_exponent 3 "
+        "--eps_threshold_quantile 0.5 --save_every_steps 50000 --keep_checkpoints 2 --seed 777",
         "rl_saving_dir/standard_motif/episodes.csv",
     ),
     "watch": (
