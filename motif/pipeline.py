@@ -32,10 +32,21 @@ class Stage:
 
     @classmethod
     def row(
-        cls, name: str, line: str, makes: Path, words: Mapping[str, object], always: bool = False
+        cls,
+        name: str,
+        line: str,
+        makes: Path,
+        words: Mapping[str, object],
+        always: bool = False,
+        given: str = "",
     ) -> Stage:
-        """A script and its flags in one ``line``; ``words`` stand for the {names} in it."""
+        """A script and its flags in one ``line``; ``words`` stand for the {names} in it.
+
+        Args:
+            given: a user's flags, as a shell reads them; they come last.
+        """
         script, *flags = (word.format(**words) for word in line.split())
+        flags += shlex.split(given)
         return cls(name, ["python", "-m", f"scripts.{script}", *flags], makes, always)
 
 

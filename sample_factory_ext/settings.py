@@ -56,7 +56,7 @@ class MotifSettings:
         0.5, "messages at or below this quantile are worth nothing"
     )
     eps_threshold_value: float | None = option(
-        None, "… at or below this normalised reward, instead of a quantile's"
+        None, "or: messages at or below this normalised reward are worth nothing"
     )
     rew_norm: bool = option(True, "subtract the reward's mean, divide by its deviation")
     checkpoint_num: int = option(0, "iteration of the reward checkpoint; 0: the last one")

@@ -10,15 +10,14 @@ online; primary is the part of score to have more seeds of. The shipped dataset 
 reward model trained for each label set that is asked about; then come the training runs, one seed
 of everything after the other; then all policies of a task play the same games. Each command is
 printed before it is run, what is done is kept, and the same command goes on where it was stopped;
-with more --seeds or another --subset it adds to what is there. Several machines can share the
-seeds: each takes its own (--first_seed 4 --seeds 2), and one that has the others' folders puts all
-together (--others FOLDER ...). In the end: runs.csv (a row a run), summary.csv (means over seeds,
-with 95 % intervals over seeds and games), motif_results.pkl and figures.
+with more --seeds or another --subset it adds to what is there. What a folder of --others has is not
+made again: another machine may take --first_seed 4 --seeds 2 of five. In the end: runs.csv (a row a
+run), summary.csv (means over seeds, 95 % intervals), motif_results.pkl and figures.
 """
 
 from __future__ import annotations
 
-import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -66,7 +65,6 @@ class Arm:
 BONUS = "--bonus {} --bonus_reward {}"
 QUANTILE = "--eps_threshold_quantile {}"
 VALUE = "--eps_threshold_value {}"
-ONLINE = "--online ranking"
 LABEL_CHANGES = ("reworded", "zeroknowledge", "tenth", "turned")
 ARMS = {
     "extrinsic_only": Arm(True),
@@ -86,7 +84,7 @@ ARMS = {
     **{f"llm_reward_{x}": Arm(True, "llm", f"--llm_reward {x}") for x in (0.03, 0.3, 1.0)},
     **{f"quantile_{x}": Arm(True, "llm", QUANTILE.format(x)) for x in (0.2, 0.8, 0.95)},
     **{f"exponent_{x}": Arm(True, "llm", f"--beta_count_exponent {x}") for x in (0, 1)},
-    "online": Arm(True, "", f"--llm_reward 0.1 {ONLINE}"),
+    "online": Arm(True, "", "--llm_reward 0.1 --online ranking"),
 }
 MAIN = ("extrinsic_only", "motif", "intrinsic_only")
 SPARSE = ("Staircase", "StaircaseLvl3", "StaircaseLvl3Continual", "Oracle", "OracleSober")
@@ -147,7 +145,7 @@ class ReproduceConfig:
     seeds: int = option(3, "training runs of each arm")
     first_seed: int = option(1, "seed of the first of them; the next ones count on from it")
     others: Sequence[Path] = option(
-        (), "folders of runs made elsewhere, for the same tables and figures", nargs="+", type=Path
+        (), "folders of runs that were made elsewhere, and are not made here", nargs="+", type=Path
     )
     games: int = option(200, "games that each policy plays afterwards")
     agent_flags: str = option("", 'for every training run, as "--num_workers 16 --device gpu"')
@@ -167,6 +165,11 @@ class ReproduceConfig:
                 raise ConfigError(f"--{name} {getattr(self, name)}: at least 1 is needed")
         if self.first_seed < 0:
             raise ConfigError(f"--first_seed {self.first_seed}: at least 0 is needed")
+        for name in ("agent_flags", "judge"):
+            try:
+                shlex.split(getattr(self, name))
+            except ValueError as error:
+                raise ConfigError(f"--{name} {getattr(self, name)}: {error}") from None
         for other in self.others:
             if not (other / "rl").is_dir():
                 raise ConfigError(f"--others {other}: there is no folder rl with runs in it")
@@ -185,12 +188,6 @@ class Planned:
         """Its folder's."""
         return f"{self.task}_{self.arm}_{self.seed}"
 
-    @classmethod
-    def named(cls, name: str) -> Planned | None:
-        """The run whose folder has this name; None if it is no run's."""
-        match = re.fullmatch(r"([^_]+)_(.+)_(\d+)", name)
-        return cls(match[1], match[2], int(match[3])) if match else None
-
 
 def planned_runs(config: ReproduceConfig) -> list[Planned]:
     """Every training run once, one seed of all arms after the other."""
@@ -205,28 +202,25 @@ def planned_runs(config: ReproduceConfig) -> list[Planned]:
     return list(dict.fromkeys(every))
 
 
-def compared_runs(config: ReproduceConfig) -> dict[Planned, Path]:
-    """The folder ``rl`` that each run is in: those of this plan, and other seeds made elsewhere."""
-    runs = dict.fromkeys(planned_runs(config), config.directory / "rl")
-    place = {asked: n for n, asked in enumerate(dict.fromkeys((one.task, one.arm) for one in runs))}
-    for other in config.others:
-        for path in (other / "rl").iterdir():
-            one = Planned.named(path.name)
-            if one and (one.task, one.arm) in place and (path / "episodes.csv").is_file():
-                runs.setdefault(one, path.parent)
-    order = sorted(runs, key=lambda one: (place[one.task, one.arm], one.seed))
-    return {one: runs[one] for one in order}
+def folder_of(config: ReproduceConfig, one: Planned) -> Path:
+    """The experiment that has the run, or is to make it: this one, or one made elsewhere."""
+    for folder in (config.directory, *config.others):
+        if (folder / "rl" / one.name / "episodes.csv").is_file():
+            return folder
+    return config.directory
 
 
 def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
     """All commands in order."""
     root, runs, small = config.directory, planned_runs(config), config.small
+    own = [one for one in runs if folder_of(config, one) == root]
+    rewards = dict.fromkeys(ARMS[one.arm].reward for one in own if ARMS[one.arm].reward)
     dataset = config.dataset or root / "motif_dataset"
     where = {"root": root, "dataset": dataset, "frames": config.frames, "games": config.games}
-    if config.dataset is None:
+    if rewards and config.dataset is None:
         name, line = ("collect", COLLECT) if small else ("unpack", UNPACK)
         yield Stage.row(name, line, dataset / "data", where)
-    for reward in dict.fromkeys(ARMS[one.arm].reward for one in runs if ARMS[one.arm].reward):
+    for reward in rewards:
         words, learns = {**where, "name": reward}, LABELS[reward]
         if small and config.dataset is None:  # the shipped labels are of the shipped dataset
             goal = reward if reward in learns.split("_") else "defaultgoal"
@@ -235,18 +229,18 @@ def make_stages(config: ReproduceConfig) -> Iterator[Stage]:
             yield Stage.row(f"annotate_{reward}", ANNOTATE, labels, {**words, "goal": goal})
         made = root / "reward" / reward / "val_metrics.csv"
         yield Stage.row(f"reward_{reward}", REWARD + learns + SMALL_REWARD * small, made, words)
-    for one in runs:
-        line = AGENT + ARMS[one.arm].line(one.task)
-        line += f" {config.judge if ONLINE in line else ''} {config.agent_flags}"
+    for one in own:
+        line = AGENT + ARMS[one.arm].line(one.task) + SMALL_AGENT * small
+        given = config.judge * ("--online" in line) + f" {config.agent_flags}"
         made = root / "rl" / one.name / "episodes.csv"
         words = {**where, **asdict(one), "name": one.name}
-        yield Stage.row(one.name, line + SMALL_AGENT * small, made, words)
-    for task in dict.fromkeys(one.task for one in runs):
-        players = " ".join(str(root / "rl" / one.name) for one in runs if one.task == task)
+        yield Stage.row(one.name, line, made, words, given=given)
+    for task in dict.fromkeys(one.task for one in own):
+        players = " ".join(str(root / "rl" / one.name) for one in own if one.task == task)
         made = root / "evaluation" / task / GAMES
         words = {**where, "task": task}
         yield Stage.row(f"evaluate_{task}", f"{EVALUATE} {players}", made, words, True)
-    compared = "".join(f" {one.arm}={rl / one.name}" for one, rl in compared_runs(config).items())
+    compared = "".join(f" {one.arm}={folder_of(config, one) / 'rl' / one.name}" for one in runs)
     yield Stage.row("curves", CURVES + compared, root / "motif_results.pkl", where, True)
     yield Stage.row("plots", PLOTS, root / "plots", where, True)
 
@@ -263,7 +257,7 @@ def reproduce(config: ReproduceConfig) -> int:
 def write_tables(config: ReproduceConfig) -> None:
     """``runs.csv``, ``summary.csv``, and for each question and task a figure of its arms."""
     root = config.directory
-    games = {one: _games(rl.parent, one) for one, rl in compared_runs(config).items()}
+    games = {one: _games(folder_of(config, one), one) for one in planned_runs(config)}
     runs = [
         {**asdict(one), **{name: round(mean, 4) for name, mean in means(played).items()}}
         for one, played in games.items()
@@ -271,7 +265,8 @@ def write_tables(config: ReproduceConfig) -> None:
     arms: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for task, arm in dict.fromkeys((one.task, one.arm) for one in games):
         seeds = [played for one, played in games.items() if (one.task, one.arm) == (task, arm)]
-        arms.setdefault(task, {})[arm] = over_seeds(seeds)
+        of = over_seeds(seeds)
+        arms.setdefault(task, {})[arm] = {name: of[name] for name in MEASURES if name in of}
     columns = ["task", "arm", "seed", *MEASURES]
     write_csv(root / "runs.csv", columns, ([row.get(c, "") for c in columns] for row in runs))
     summary = [row for task in arms for row in rows_of_summary(task, arms[task], MEASURES)]
@@ -282,8 +277,7 @@ def write_tables(config: ReproduceConfig) -> None:
     for question in config.subset:
         tasks, names = QUESTIONS[question]
         for task in tasks:
-            shown = {n: {"measures": _shown(arms[task][n])} for n in names if n in arms[task]}
-            if shown:
+            if shown := {n: {"measures": arms[task][n]} for n in names if n in arms[task]}:
                 draw_players(root / "plots" / f"{question}_{task}.png", {"players": shown})
     print(f"written to {root}: runs.csv, summary.csv, plots, motif_results.pkl")
 
@@ -295,10 +289,6 @@ def _games(root: Path, one: Planned) -> Games:
         if Path(player).name == one.name:
             return games_of(list(rows), player)
     raise ConfigError(f"{path} has no games of {one.name}; scripts.reproduce makes it there")
-
-
-def _shown(summary: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    return {name: summary[name] for name in MEASURES if name in summary}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

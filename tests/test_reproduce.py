@@ -23,7 +23,6 @@ from scripts.reproduce import (
     QUESTIONS,
     Planned,
     ReproduceConfig,
-    compared_runs,
     make_stages,
     planned_runs,
     write_tables,
@@ -54,10 +53,10 @@ def test_some_arms_of_a_question():
     assert [one.arm for one in runs] == ["motif", "counts"] * 3
 
 
-def test_seeds_made_elsewhere_count_in_tables_and_curves(tmp_path):
+def test_what_was_made_elsewhere_is_not_made_again_and_counts_in_tables_and_curves(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     score, arms = "NetHackScore-v1", ("extrinsic_only", "motif")
-    seeds = {here: (4,), there: (1, 2, 4)}  # the fourth is this plan's own
+    seeds = {here: (2, 3), there: (1, 2)}  # the second is this one's own
     for root, own in seeds.items():
         rows = []
         for one in (Planned(score, arm, seed) for seed in own for arm in arms):
@@ -70,32 +69,43 @@ def test_seeds_made_elsewhere_count_in_tables_and_curves(tmp_path):
                 | {"kills a monster": 1, "length": 100, "return": value}
                 for n in range(3)
             ]
-        for other in ("notes", "NetHackScore-v1_counts_1", "NetHackScore-v1_motif_9"):
-            (root / "rl" / other).mkdir()
         (root / "evaluation" / score).mkdir(parents=True)
         append_rows(root / "evaluation" / score / "games.csv", rows)
-    flags = {"subset": ("primary",), "arms": arms, "seeds": 1, "first_seed": 4}
-    config = ReproduceConfig(here, **flags, others=(there,))
-    assert [one.seed for one in planned_runs(config)] == [4, 4]
-    compared = commands(config)["curves"].partition(" --run ")[2].split()
-    assert compared == [
-        f"{arm}={root}/rl/{score}_{arm}_{seed}"
-        for arm in arms
-        for root, seed in ((there, 1), (there, 2), (here, 4))
+    config = ReproduceConfig(here, ("primary",), arms, others=(there,))
+    made = commands(config)
+    assert [name for name in made if name.startswith(score)] == [
+        f"{score}_{arm}_{seed}" for seed in (2, 3) for arm in arms
     ]
-    assert f"{there}/rl" not in commands(config)[f"evaluate_{score}"]
+    assert made["curves"].partition(" --run ")[2].split() == [
+        f"{arm}={root}/rl/{score}_{arm}_{seed}"
+        for root, seed in ((there, 1), (here, 2), (here, 3))
+        for arm in arms
+    ]
+    assert f"{there}/rl" not in made[f"evaluate_{score}"]
     write_tables(config)
     with (here / "runs.csv").open() as file:
         found = [(row["arm"], row["seed"], float(row["score"])) for row in csv.DictReader(file)]
     assert found == [
-        *(("extrinsic_only", "1", 1.0), ("extrinsic_only", "2", 2.0)),
-        *(("extrinsic_only", "4", 104.0), ("motif", "1", 11.0), ("motif", "2", 12.0)),
-        ("motif", "4", 114.0),
+        *(("extrinsic_only", "1", 1.0), ("motif", "1", 11.0), ("extrinsic_only", "2", 102.0)),
+        *(("motif", "2", 112.0), ("extrinsic_only", "3", 103.0), ("motif", "3", 113.0)),
     ]
     (there / "evaluation" / score / "games.csv").unlink()
     with pytest.raises(ConfigError, match=r"games.csv has no games of .*_extrinsic_only_1; "):
         write_tables(config)
-    assert list(compared_runs(config).values()).count(there / "rl") == 4
+
+
+def test_another_machines_part_of_the_seeds_and_what_is_left_of_them(tmp_path):
+    there = tmp_path / "there"
+    part = ReproduceConfig(there, ("primary",), ("motif",), first_seed=4, seeds=2)
+    assert [one.seed for one in planned_runs(part)] == [4, 5]
+    for one in planned_runs(part):
+        (there / "rl" / one.name).mkdir(parents=True)
+        (there / "rl" / one.name / "episodes.csv").touch()
+    whole = ReproduceConfig(tmp_path, ("primary",), ("motif",), seeds=5, others=(there,))
+    trained = [name[-1] for name in commands(whole) if name.startswith("NetHackScore-v1")]
+    assert trained == ["1", "2", "3"]
+    nothing = ReproduceConfig(tmp_path, ("primary",), ("motif",), None, 1, 2, 4, others=(there,))
+    assert list(commands(nothing)) == ["curves", "plots"]
 
 
 def commands(config: ReproduceConfig) -> dict[str, str]:
@@ -129,7 +139,7 @@ def test_flags_of_labels_are_flags(tmp_path):
 
 
 def test_labels_made_while_training_are_of_the_judge_that_is_named(tmp_path):
-    judge = "--backend llamacpp --model judge.gguf --answer-mode rating"
+    judge = """--backend llamacpp --model judge.gguf --engine-args '{"a": 1}'"""
     made = commands(ReproduceConfig(tmp_path, ("online",), judge=judge, agent_flags="--device cpu"))
     assert made["NetHackScore-v1_online_1"].endswith(
         f" --llm_reward 0.0 --llm_reward 0.1 --online ranking {judge} --device cpu"
@@ -160,6 +170,7 @@ def test_flags_for_every_run_come_last(tmp_path):
         ("--seeds 0", "--seeds 0: at least 1 is needed"),
         ("--frames 0", "--frames 0: at least 1 is needed"),
         ("--first_seed -1", "--first_seed -1: at least 0 is needed"),
+        ("--judge rules'", "--judge rules': No closing quotation"),
         ("--others nowhere", "--others nowhere: there is no folder rl with runs in it"),
         ("--subset sparse --arms e3b", "--arms e3b: these questions have extrinsic_only, motif"),
     ],
